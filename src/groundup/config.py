@@ -1,0 +1,379 @@
+"""What a run is told: `params.yaml` as frozen dataclasses, checked whole before anything starts.
+
+The dataclasses need nothing but the standard library, so `model`, `tokenizer`, `train` and `generate` can use them on
+a machine without pydantic; pydantic is imported only where a file is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
+
+from groundup.errors import GroundupError, InvalidParams
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+PARAMS_FILE = Path("params.yaml")
+
+# Every byte is a token, and so is <|endoftext|>: a vocabulary below this could not write every text.
+SMALLEST_VOCABULARY = 257
+GPT2_VOCAB_SIZE = 50257
+
+Device = str  # "auto", "cpu", "cuda", "cuda:1", "mps"
+Precision = Literal["auto", "fp32", "bf16"]
+TextKind = Literal["corpus", "messages", "instructions"]
+Trainable = Literal["head", "last_block", "last_two_blocks", "all"]
+
+
+@dataclass(frozen=True)
+class Within:
+    """Limits of a number; pydantic applies them, and error messages quote them."""
+
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        schema = handler(source)
+        schema.update({name: value for name, value in vars(self).items() if value is not None})
+        return schema
+
+
+Positive = Annotated[int, Within(ge=1)]
+Count = Annotated[int, Within(ge=0)]
+Share = Annotated[float, Within(gt=0.0, lt=1.0)]
+Rate = Annotated[float, Within(ge=0.0, lt=1.0)]
+PositiveFloat = Annotated[float, Within(gt=0.0)]
+NotNegative = Annotated[float, Within(ge=0.0)]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of `params.yaml`. An unknown key is an error, never ignored."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+
+@dataclass(frozen=True)
+class DataParams(Section):
+    """Which texts: names from the catalog, or paths of your own files under `data/own/`."""
+
+    corpus: tuple[str, ...]
+    messages: str
+    instructions: str
+
+
+@dataclass(frozen=True)
+class TokenizeParams(Section):
+    """`bpe` trains a vocabulary of `vocab_size` on the train side of `train_on`; `gpt2` loads OpenAI's."""
+
+    tokenizer: Literal["bpe", "gpt2"]
+    vocab_size: Annotated[int, Within(ge=SMALLEST_VOCABULARY, le=1_000_000)]
+    train_on: tuple[TextKind, ...]
+
+
+@dataclass(frozen=True)
+class SplitParams(Section):
+    """Shares of the three sides, and how alike two rows may be before they must share a side.
+
+    `add_to_corpus` adds the train side of messages or instructions, as plain text, to what pretraining reads.
+    """
+
+    train: Share
+    validation: Share
+    test: Share
+    near_duplicate_similarity: Annotated[float, Within(gt=0.0, le=1.0)]
+    add_to_corpus: tuple[Literal["messages", "instructions"], ...]
+
+
+@dataclass(frozen=True)
+class ModelParams(Section):
+    """The shape of the GPT; the vocabulary's size comes from the tokenizer."""
+
+    context_length: Annotated[int, Within(ge=2, le=65536)]
+    d_model: Positive
+    n_layers: Positive
+    n_heads: Positive
+    dropout: Rate
+    bias: bool
+    tie_weights: bool
+
+
+@dataclass(frozen=True)
+class TrainingParams(Section):
+    """What every kind of training is told.
+
+    Units: `batch_size` in sequences, `*_interval` and `*_steps` in optimizer steps.
+    """
+
+    batch_size: Positive
+    grad_accum_steps: Positive
+    learning_rate: PositiveFloat
+    min_learning_rate: NotNegative
+    warmup_steps: Count
+    weight_decay: NotNegative
+    beta1: Rate
+    beta2: Rate
+    max_grad_norm: PositiveFloat
+    evaluation_interval: Positive
+    log_interval: Positive
+    patience: Count
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class PretrainParams(TrainingParams):
+    """How long to pretrain, and what the sample in the log begins with."""
+
+    max_steps: Positive
+    sample_prompt: str
+    sample_tokens: Count
+
+
+@dataclass(frozen=True)
+class FinetuneClsParams(TrainingParams):
+    """`class_balance: balanced` draws as many rows of each class per epoch as the rarer one has."""
+
+    epochs: Positive
+    trainable: Trainable
+    dropout: Rate
+    class_balance: Literal["natural", "balanced"]
+    positive_label: str
+    threshold_for: Literal["accuracy", "f1"]
+
+
+@dataclass(frozen=True)
+class FinetuneInstructParams(TrainingParams):
+    """`loss_on: response` asks the model for the answer only; `all` for the prompt as well."""
+
+    epochs: Positive
+    trainable: Trainable
+    dropout: Rate
+    loss_on: Literal["response", "all"]
+    sample_tokens: Count
+
+
+@dataclass(frozen=True)
+class EvaluateParams(Section):
+    """`window_stride`: tokens between the windows that score the corpus; smaller gives each token more context."""
+
+    batch_size: Positive
+    window_stride: Positive
+    prompts: tuple[str, ...]
+    sample_tokens: Positive
+    temperature: NotNegative
+    top_k: Count
+    top_p: Annotated[float, Within(gt=0.0, le=1.0)]
+    response_tokens: Positive
+    confidence: Share
+
+
+@dataclass(frozen=True)
+class RuntimeParams(Section):
+    """How to compute, never what: no stage lists this section, so a change here reruns nothing."""
+
+    device: Device
+    threads: Count
+
+
+@dataclass(frozen=True)
+class Params(Section):
+    """All of `params.yaml`; a section is named like the stage that reads it."""
+
+    seed: Annotated[int, Within(ge=0, le=2**53)]
+    data: DataParams
+    tokenize: TokenizeParams
+    split: SplitParams
+    model: ModelParams
+    pretrain: PretrainParams
+    finetune_cls: FinetuneClsParams
+    finetune_instruct: FinetuneInstructParams
+    evaluate: EvaluateParams
+    runtime: RuntimeParams
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check a parameters file.
+
+    Raises: InvalidParams with one line for each problem; GroundupError if the file cannot be read as YAML.
+    """
+    return parse_params(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML as DVC does (YAML 1.2 through ruamel), so that 3e-4 is a number to both.
+
+    Raises: GroundupError if the file is missing, not UTF-8, not YAML, or names a key twice.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise GroundupError(
+            f"{path}: no such file", do="run from the project's folder, or `git restore params.yaml`"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise GroundupError(f"{path}: not UTF-8 text at byte {error.start}", do="save the file as UTF-8") from None
+    except (YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise GroundupError(f"{path}: not valid YAML{where}", got=problem, do="mend the line") from None
+
+
+def parse_params(raw: Any, origin: str = "params") -> Params:
+    """Check a nested mapping against `Params`: first keys and types, then what keys say together.
+
+    Raises: InvalidParams with one line for each problem.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        text = json.dumps(raw)
+    except (TypeError, ValueError) as error:
+        raise GroundupError(
+            f"{origin}: holds a value that JSON has no form for", got=str(error), do="use plain values"
+        ) from None
+    try:
+        params = TypeAdapter(Params).validate_json(text)
+    except ValidationError as error:
+        raise InvalidParams([_describe(problem, origin) for problem in error.errors()]) from None
+    problems = [
+        GroundupError(f"{origin}: {what}", got=got, allowed=allowed, do=do) for what, got, allowed, do in _check(params)
+    ]
+    if problems:
+        raise InvalidParams(problems)
+    return params
+
+
+def _describe(problem: ErrorDetails, origin: str) -> GroundupError:
+    key = ".".join(str(part) for part in problem["loc"]) or "the whole file"
+    kind = problem["type"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = known_keys()
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else "remove it, or see presets/small.yaml for every key"
+        return GroundupError(f"{origin}: {key} is not a known key", do=hint)
+    if kind == "missing":
+        return GroundupError(
+            f"{origin}: {key} is missing", do=f"add {key}; presets/small.yaml shows every key with its meaning"
+        )
+    allowed = problem["msg"].removeprefix("Input should be ").replace("an object", "a section with keys")
+    return GroundupError(
+        f"{origin}: {key} has a wrong value", got=problem["input"], allowed=allowed, do=f"change {key}"
+    )
+
+
+def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
+    """What single keys cannot say: (what, got, allowed, do) for each problem."""
+    model, split, runtime = params.model, params.split, params.runtime
+    if model.d_model % model.n_heads:
+        yield (
+            "model.d_model is not divisible by model.n_heads",
+            f"d_model {model.d_model}, n_heads {model.n_heads}",
+            "equal heads",
+            f"set model.d_model to a multiple of {model.n_heads}",
+        )
+    total = split.train + split.validation + split.test
+    if abs(total - 1.0) > 1e-6:
+        yield (
+            "split.train, split.validation and split.test do not add up to 1",
+            f"{total:g}",
+            "shares that add up to 1",
+            "set them to 0.7, 0.2 and 0.1",
+        )
+    if not params.data.corpus:
+        yield "data.corpus names no text", "[]", "at least one name or path", "set data.corpus to [tinyshakespeare]"
+    if len(set(params.data.corpus)) < len(params.data.corpus):
+        yield "data.corpus names a text twice", list(params.data.corpus), "each text once", "remove the repeat"
+    if params.tokenize.tokenizer == "bpe" and not params.tokenize.train_on:
+        yield "tokenize.train_on is empty", "[]", "corpus, messages, instructions", "set tokenize.train_on to [corpus]"
+    if params.tokenize.tokenizer == "gpt2" and params.tokenize.vocab_size != GPT2_VOCAB_SIZE:
+        yield (
+            "tokenize.vocab_size does not fit tokenize.tokenizer gpt2",
+            params.tokenize.vocab_size,
+            str(GPT2_VOCAB_SIZE),
+            f"set tokenize.vocab_size to {GPT2_VOCAB_SIZE}",
+        )
+    for name, training in training_sections(params):
+        if training.min_learning_rate > training.learning_rate:
+            yield (
+                f"{name}.min_learning_rate is above {name}.learning_rate",
+                training.min_learning_rate,
+                f"at most {training.learning_rate:g}",
+                f"lower {name}.min_learning_rate",
+            )
+    if params.pretrain.warmup_steps > params.pretrain.max_steps:
+        yield (
+            "pretrain.warmup_steps is above pretrain.max_steps",
+            params.pretrain.warmup_steps,
+            f"at most {params.pretrain.max_steps}",
+            "lower pretrain.warmup_steps",
+        )
+    if params.evaluate.window_stride > model.context_length:
+        yield (
+            "evaluate.window_stride is longer than model.context_length, so tokens between windows would go unscored",
+            params.evaluate.window_stride,
+            f"1 to {model.context_length}",
+            "lower evaluate.window_stride",
+        )
+    for key, tokens in (
+        ("pretrain.sample_tokens", params.pretrain.sample_tokens),
+        ("finetune_instruct.sample_tokens", params.finetune_instruct.sample_tokens),
+        ("evaluate.sample_tokens", params.evaluate.sample_tokens),
+        ("evaluate.response_tokens", params.evaluate.response_tokens),
+    ):
+        if tokens >= model.context_length:
+            yield (
+                f"{key} does not fit into model.context_length",
+                tokens,
+                f"below {model.context_length}, to leave room for a prompt",
+                f"lower {key}",
+            )
+    if runtime.device.split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
+        yield "runtime.device is unknown", runtime.device, "auto, cpu, cuda, cuda:N, mps", "set runtime.device to auto"
+
+
+def training_sections(params: Params) -> list[tuple[str, TrainingParams]]:
+    """The sections of the three stages that train, by name."""
+    return [
+        (field.name, value)
+        for field in fields(params)
+        if isinstance(value := getattr(params, field.name), TrainingParams)
+    ]
+
+
+def known_keys(section: type = Params, prefix: str = "") -> list[str]:
+    """Every dotted key that `params.yaml` may have."""
+    keys = []
+    for name, hint in get_type_hints(section).items():
+        if name.startswith("__"):
+            continue
+        keys.append(prefix + name)
+        if is_dataclass(hint):
+            keys += known_keys(hint, f"{prefix}{name}.")  # type: ignore[arg-type]
+    return keys
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested sections as one mapping of dotted keys, as MLflow and reports show them."""
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        if is_dataclass(inner) or isinstance(inner, dict):
+            flat.update(flatten(inner, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = list(inner) if isinstance(inner, tuple) else inner
+    return flat
+
+
+TEXT_KINDS: tuple[TextKind, ...] = get_args(TextKind)
