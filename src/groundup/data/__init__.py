@@ -1,0 +1,1 @@
+"""From raw text to token arrays on three sides that never share a text."""

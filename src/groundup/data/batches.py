@@ -1,0 +1,85 @@
+"""Which sequences make up a batch, as pure functions of seed and step, so that nothing needs to be replayed to resume."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from groundup.seeding import numpy_generator
+
+
+def window_starts(n_tokens: int, context_length: int, batch_size: int, seed: int, batch: int) -> np.ndarray:
+    """Where the windows of one batch of next-token training begin.
+
+    The tokens are cut into windows of `context_length` tokens; an epoch reads each once, in random order. Where the
+    first window begins is drawn anew each epoch, so that the model does not see the same cuts again.
+
+    Args:
+        batch: counts batches from the start of training.
+    Shapes:  (batch_size,)
+    Raises:  ValueError if the tokens do not fill one batch.
+    """
+    n_windows = (n_tokens - 1 - context_length) // context_length  # one window is given up for the random beginning
+    batches_per_epoch = n_windows // batch_size
+    if batches_per_epoch < 1:
+        raise ValueError(f"{n_tokens} tokens do not fill a batch of {batch_size} windows of {context_length} tokens")
+    epoch, position = divmod(batch, batches_per_epoch)
+    shift, order = _epoch_of_windows(n_windows, context_length, seed, epoch)
+    return shift + context_length * order[position * batch_size : (position + 1) * batch_size]
+
+
+@lru_cache(maxsize=4)
+def _epoch_of_windows(n_windows: int, context_length: int, seed: int, epoch: int) -> tuple[int, np.ndarray]:
+    generator = numpy_generator(seed, "windows", epoch)
+    return int(generator.integers(context_length)), generator.permutation(n_windows)
+
+
+def bucketed_batches(
+    lengths: Sequence[int] | np.ndarray, batch_size: int, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """All rows once, in batches of rows of like length, the batches in random order.
+
+    Rows are shuffled, sorted by length within stretches of many batches, cut into batches; little is padded, and
+    which rows meet in a batch still changes from epoch to epoch.
+
+    Shapes:  lengths (N,) -> arrays of at most `batch_size` row numbers
+    """
+    order = generator.permutation(len(lengths))
+    stretch = 32 * batch_size
+    batches = []
+    for start in range(0, len(order), stretch):
+        rows = order[start : start + stretch]
+        rows = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
+        batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+class Epochs:
+    """The batches of rows that each optimizer step sees, epoch after epoch.
+
+    Args:
+        batches_of: the batches of an epoch, by its number; a pure function.
+        per_step: batches that make up one optimizer step; the last step of an epoch may have fewer.
+    """
+
+    def __init__(self, batches_of: Callable[[int], list[np.ndarray]], *, n_epochs: int, per_step: int) -> None:
+        self._batches_of = lru_cache(maxsize=2)(batches_of)
+        self._per_step = per_step
+        self._steps_per_epoch = -(-len(self._batches_of(0)) // per_step)
+        self.max_steps = n_epochs * self._steps_per_epoch
+
+    def rows(self, step: int) -> list[np.ndarray]:
+        """Row numbers of each batch of a step."""
+        epoch, position = divmod(step, self._steps_per_epoch)
+        return self._batches_of(epoch)[position * self._per_step : (position + 1) * self._per_step]
+
+
+def pad(rows: Sequence[np.ndarray], fill: int) -> np.ndarray:
+    """Rows of different lengths as one array, filled up on the right.
+
+    Shapes:  B arrays of up to T -> (B, T)
+    """
+    padded = np.full((len(rows), max(len(row) for row in rows)), fill, dtype=np.int64)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return padded

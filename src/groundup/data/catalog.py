@@ -1,0 +1,130 @@
+"""Every data set the project knows: where it is, what its bytes must be, who made it, under which licence.
+
+Nothing here is data: files are fetched by `data/fetch.py`, which trusts no source and checks each against this page.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["corpus", "messages", "instructions", "vocabulary"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place to get a file from; `member` names the file inside an archive."""
+
+    url: str
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file.
+
+    Args:
+        file: its name below `data/raw/<kind>/`, and below a mirror folder.
+        rows: rows the file must have (lines, messages or instructions; None where rows mean nothing).
+    Units: `size_bytes` of the file itself, not of an archive around it.
+    """
+
+    name: str
+    kind: Kind
+    file: str
+    sources: tuple[Source, ...]
+    size_bytes: int
+    sha256: str
+    rows: int | None
+    licence: str
+    about: str
+
+
+CATALOG: tuple[Entry, ...] = (
+    Entry(
+        name="the-verdict",
+        kind="corpus",
+        file="the-verdict.txt",
+        sources=(
+            Source(
+                "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch02/01_main-chapter-code/the-verdict.txt"
+            ),
+        ),
+        size_bytes=20_479,
+        sha256="b41e41a68f0398a3154ae69e2e4c0e2694e17fe0d66730536837f1b01935b31f",
+        rows=1,
+        licence="public domain",
+        about="Edith Wharton, The Verdict (1908): the short story of the book's first chapters",
+    ),
+    Entry(
+        name="tinyshakespeare",
+        kind="corpus",
+        file="tinyshakespeare.txt",
+        sources=(Source("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"),),
+        size_bytes=1_115_394,
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        rows=1,
+        licence="public domain",
+        about="40,000 lines of Shakespeare's plays",
+    ),
+    Entry(
+        name="sms-spam",
+        kind="messages",
+        file="SMSSpamCollection",
+        sources=(
+            Source("https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip", member="SMSSpamCollection"),
+            Source("https://raw.githubusercontent.com/justmarkham/pydata-dc-2016-tutorial/master/sms.tsv"),
+        ),
+        size_bytes=477_907,
+        sha256="7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d",
+        rows=5_574,
+        licence="CC BY 4.0",
+        about="SMS Spam Collection (Almeida & Hidalgo, UCI 228): 4,827 ham and 747 spam messages",
+    ),
+    Entry(
+        name="instruction-data",
+        kind="instructions",
+        file="instruction-data.json",
+        sources=(
+            Source(
+                "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch07/01_main-chapter-code/instruction-data.json"
+            ),
+        ),
+        size_bytes=203_524,
+        sha256="7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944",
+        rows=1_100,
+        licence="Apache 2.0",
+        about="1,100 instructions with answers, from the book's chapter 7",
+    ),
+    Entry(
+        name="gpt2-merges",
+        kind="vocabulary",
+        file="gpt2/vocab.bpe",
+        sources=(
+            Source("https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/vocab.bpe"),
+            Source("https://huggingface.co/openai-community/gpt2/resolve/main/merges.txt"),
+        ),
+        size_bytes=456_318,
+        sha256="1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+        rows=None,
+        licence="MIT",
+        about="the 50,000 merges of GPT-2's vocabulary",
+    ),
+    Entry(
+        name="gpt2-encoder",
+        kind="vocabulary",
+        file="gpt2/encoder.json",
+        sources=(
+            Source("https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/encoder.json"),
+            Source("https://huggingface.co/openai-community/gpt2/resolve/main/vocab.json"),
+        ),
+        size_bytes=1_042_301,
+        sha256="196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+        rows=None,
+        licence="MIT",
+        about="the 50,257 tokens of GPT-2's vocabulary with their ids",
+    ),
+)
+
+
+def entries(kind: Kind) -> dict[str, Entry]:
+    """The catalog's files of one kind, by name."""
+    return {entry.name: entry for entry in CATALOG if entry.kind == kind}

@@ -1,0 +1,78 @@
+"""Plain text to pretrain on: what a document is, and how one long document is cut into sides."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from groundup.errors import GroundupError
+from groundup.files import read_utf8
+from groundup.tokenizer.bpe import END_OF_TEXT
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text of the corpus; `whole_source` if it is all that its file holds."""
+
+    source: str
+    text: str
+    whole_source: bool
+
+
+def read_documents(path: Path, source: str) -> list[Document]:
+    """The documents of a file, in order.
+
+    A `.jsonl` file has an object with `text` on each line. Any other file is plain text: one document, or several
+    between lines that hold nothing but `<|endoftext|>`.
+    Raises: GroundupError if the file is missing, empty, not UTF-8, or a line of `.jsonl` has no text.
+    """
+    text = read_utf8(path)
+    if path.suffix == ".jsonl":
+        texts = [_text_of_line(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    else:
+        texts = re.split(rf"^{re.escape(END_OF_TEXT)}\n?", text, flags=re.MULTILINE)
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise GroundupError(f"{path}: no text between the separators", do="give a file with text in it")
+    return [Document(source=source, text=text, whole_source=len(texts) == 1) for text in texts]
+
+
+def _text_of_line(path: Path, number: int, line: str) -> str:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise GroundupError(f"{path}: line {number} is not JSON", got=error.msg, do="mend the line") from None
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise GroundupError(
+            f"{path}: line {number} has no text",
+            got=line,
+            allowed='an object such as {"text": "…"}',
+            do="mend the line",
+        )
+    return str(value["text"])
+
+
+def paragraphs(text: str) -> list[str]:
+    """The text cut behind each run of blank lines; joined again they are the text."""
+    return [part for part in re.split(r"(?<=\n\n)(?!\n)", text) if part]
+
+
+def cut_at_paragraphs(text: str, shares: tuple[float, ...]) -> list[list[str]]:
+    """One long document as contiguous parts, cut at the paragraph ends nearest to the wanted shares of its bytes.
+
+    Returns: the paragraphs of each part; all of them in order are the text.
+    """
+    parts = paragraphs(text)
+    ends = []  # bytes up to the end of each paragraph
+    total = 0
+    for part in parts:
+        total += len(part.encode())
+        ends.append(total)
+    cuts = [0]
+    reached = 0.0
+    for share in shares[:-1]:
+        reached += share
+        nearest = min(range(len(ends)), key=lambda index: abs(ends[index] - reached * total))
+        cuts.append(max(cuts[-1], nearest + 1))
+    cuts.append(len(parts))
+    return [parts[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]

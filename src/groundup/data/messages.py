@@ -1,0 +1,79 @@
+"""Labelled messages: one text and one label a row.
+
+Tab-separated files (`label<TAB>text`, as the SMS Spam Collection has it) are read without quoting: a quotation mark is
+a character of the message. Comma-separated files (`.csv`) have a header with the columns `label` and `text`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from groundup.errors import GroundupError
+from groundup.files import read_utf8
+
+
+@dataclass(frozen=True)
+class Message:
+    """One text and what it is."""
+
+    label: str
+    text: str
+
+
+def read_messages(path: Path) -> list[Message]:
+    """All rows of a file, in order.
+
+    Raises: GroundupError naming the line, if a row lacks its label or its text, or if all rows have one label.
+    """
+    rows = _read_csv(path) if path.suffix == ".csv" else _read_tsv(path)
+    labels = sorted({row.label for row in rows})
+    if len(labels) != 2:
+        raise GroundupError(
+            f"{path}: a classifier between two classes needs rows of exactly two labels",
+            got=", ".join(labels[:5]) or "no rows",
+            allowed="two labels, such as ham and spam",
+            do="add rows of the missing label, or choose another file under data.messages",
+        )
+    return rows
+
+
+def _read_tsv(path: Path) -> list[Message]:
+    rows = []
+    for number, line in enumerate(read_utf8(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        label, tab, text = line.partition("\t")
+        rows.append(_row(path, number, label if tab else "", text if tab else line))
+    return rows
+
+
+def _read_csv(path: Path) -> list[Message]:
+    import io
+
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(io.StringIO(read_utf8(path)), dtype=str, keep_default_na=False)
+    except pd.errors.ParserError as error:
+        raise GroundupError(f"{path}: not a readable CSV file", got=str(error), do="mend the row") from None
+    missing = [column for column in ("label", "text") if column not in frame.columns]
+    if missing:
+        raise GroundupError(
+            f"{path}: no column {' and no column '.join(missing)}",
+            got=", ".join(map(str, frame.columns)),
+            allowed="a header with label and text",
+            do="rename the columns",
+        )
+    pairs = zip(frame["label"], frame["text"], strict=True)
+    return [_row(path, number, label, text) for number, (label, text) in enumerate(pairs, start=2)]
+
+
+def _row(path: Path, number: int, label: str, text: str) -> Message:
+    for name, value in (("label", label), ("text", text)):
+        if not value.strip():
+            raise GroundupError(
+                f"{path}: line {number} has no {name}",
+                got=f"{label} {text}".strip() or "an empty row",
+                allowed="a label and a text in each row",
+                do="complete the row or remove it",
+            )
+    return Message(label=label.strip(), text=text)

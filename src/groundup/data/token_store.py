@@ -1,0 +1,71 @@
+"""Token ids on disk: one flat, memory-mapped array and the places where its documents end."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from groundup.errors import GroundupError
+from groundup.files import missing_file
+
+TOKENS_FILE, OFFSETS_FILE = "tokens.npy", "offsets.npy"
+
+
+class TokenStore:
+    """Documents of token ids that are read from disk only where they are looked at.
+
+    Shapes:  tokens (N,) of the smallest unsigned type that holds the vocabulary, offsets (n_documents + 1,)
+    """
+
+    def __init__(self, tokens: np.ndarray, offsets: np.ndarray) -> None:
+        self.tokens = tokens
+        self.offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.tokens[self.offsets[index] : self.offsets[index + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each document.
+
+        Shapes:  (n_documents,)
+        """
+        return np.diff(self.offsets)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TokenStore":
+        """Open a store; the tokens stay on disk.
+
+        Raises: GroundupError if the store is missing or damaged.
+        """
+        for name in (TOKENS_FILE, OFFSETS_FILE):
+            if not (folder / name).is_file():
+                raise missing_file(folder / name)
+        try:
+            store = cls(
+                np.load(folder / TOKENS_FILE, mmap_mode="r", allow_pickle=False),
+                np.load(folder / OFFSETS_FILE, allow_pickle=False),
+            )
+        except (ValueError, EOFError) as error:
+            raise GroundupError(
+                f"{folder}: damaged token arrays", got=str(error), do="remove the folder and run `dvc repro`"
+            ) from None
+        if len(store.offsets) == 0 or store.offsets[-1] != len(store.tokens):
+            raise GroundupError(
+                f"{folder}: the token arrays do not fit each other", do="remove the folder and run `dvc repro`"
+            )
+        return store
+
+
+def write_token_store(folder: Path, documents: Iterable[Sequence[int] | np.ndarray], vocab_size: int) -> TokenStore:
+    """Write documents of token ids into a folder and open them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = np.uint16 if vocab_size <= 1 << 16 else np.uint32
+    parts = [np.asarray(document, dtype=dtype) for document in documents]
+    offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
+    np.save(folder / TOKENS_FILE, np.concatenate(parts) if parts else np.zeros(0, dtype))
+    np.save(folder / OFFSETS_FILE, offsets)
+    return TokenStore.load(folder)
