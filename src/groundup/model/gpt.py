@@ -1,0 +1,222 @@
+"""The GPT: embeddings, transformer blocks, final norm, and a head that scores the next token.
+
+GPT-2's architecture: learned positions, LayerNorm before each part, tanh GELU, and (as chosen) biases and an output
+head that shares the token embedding's weights.
+Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; the book's chapter 4.
+
+Shape letters: B batch, T tokens, C d_model, V vocabulary.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from groundup.model.attention import CausalSelfAttention, KeyValueCache
+from groundup.model.layers import FeedForward, LayerNorm
+
+INITIAL_STD = 0.02  # GPT-2's
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a GPT; saved beside its weights.
+
+    Raises: ValueError if a size is not positive or the heads do not divide `d_model`.
+    """
+
+    vocab_size: int
+    context_length: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    dropout: float = 0.0
+    bias: bool = True
+    tie_weights: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "context_length", "d_model", "n_layers", "n_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model {self.d_model} is not divisible by n_heads {self.n_heads}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Block(nn.Module):
+    """Look around (attention), then think (feed-forward), each added to what was there: the shortcut connections.
+
+    Shapes:  (B, T, C) -> (B, T, C)
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.attention_norm = LayerNorm(config.d_model, config.bias)
+        self.attention = CausalSelfAttention(config.d_model, config.n_heads, config.dropout, config.bias)
+        self.feed_forward_norm = LayerNorm(config.d_model, config.bias)
+        self.feed_forward = FeedForward(config.d_model, config.dropout, config.bias)
+
+    def forward(
+        self, x: Tensor, *, layer: int = 0, cache: KeyValueCache | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), layer=layer, cache=cache, mask=mask)
+        return x + self.feed_forward(self.feed_forward_norm(x))
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer that reads token ids and scores every token of the vocabulary as the next one.
+
+    Shapes:  input_ids (B, T) -> logits (B, T, V)
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.position_embedding = nn.Embedding(config.context_length, config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.final_norm = LayerNorm(config.d_model, config.bias)
+        self.head = None if config.tie_weights else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Normal weights of GPT-2's width; what is added to the shortcut is scaled down, since 2 n_layers terms sum up there."""
+        shortcut_std = INITIAL_STD / math.sqrt(2 * self.config.n_layers)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                adds_to_shortcut = name.endswith(("attention.project.weight", "feed_forward.narrow.weight"))
+                nn.init.normal_(parameter, std=shortcut_std if adds_to_shortcut else INITIAL_STD)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The matrix that turns features into scores over the vocabulary.
+
+        Shapes:  (V, C)
+        """
+        return self.token_embedding.weight if self.head is None else self.head.weight
+
+    @property
+    def device(self) -> torch.device:
+        return self.token_embedding.weight.device
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that training may change, a tied head counted once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def features(
+        self,
+        input_ids: Tensor,
+        *,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """What the model knows at each token, after the final norm and before any head.
+
+        Args:
+            positions: the place of each token in its text; None means 0, 1, 2 … after what the cache holds.
+            cache: keys and values of earlier tokens; the new ones are added to it.
+            mask: True where a query may look; None means causal.
+        Shapes:  input_ids and positions (B, T), mask broadcast to (B, H, T, S) -> (B, T, C)
+        Raises:  ValueError if the tokens reach beyond the context length.
+        """
+        start = 0 if cache is None else cache.length
+        end = start + input_ids.shape[1]
+        if positions is None:
+            if end > self.config.context_length:
+                raise ValueError(f"{end} tokens are more than the context length {self.config.context_length}")
+            positions = torch.arange(start, end, device=input_ids.device)
+        x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
+        for layer, block in enumerate(self.blocks):
+            x = block(x, layer=layer, cache=cache, mask=mask)
+        if cache is not None:
+            cache.advance(input_ids.shape[1])
+        return self.final_norm(x)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return F.linear(self.features(input_ids), self.head_weight)
+
+    def new_cache(self, batch_size: int, capacity: int) -> KeyValueCache:
+        """An empty cache for `batch_size` sequences of up to `capacity` tokens."""
+        config = self.config
+        return KeyValueCache(
+            config.n_layers,
+            batch_size,
+            config.n_heads,
+            capacity,
+            config.d_model // config.n_heads,
+            device=self.device,
+            dtype=self.token_embedding.weight.dtype,
+        )
+
+
+class GPTClassifier(nn.Module):
+    """A GPT that sorts texts into classes: its feature of the last real token, through a small head.
+
+    The last token is the only one that has seen the whole text. Padding stands on the right, where causal attention
+    never looks, so the scores depend neither on padding nor on the other texts of the batch.
+    Source: the book's chapter 6.
+
+    Shapes:  input_ids (B, T), lengths (B,) -> logits (B, n_classes)
+    """
+
+    def __init__(self, trunk: GPT, n_classes: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.class_head = nn.Linear(trunk.config.d_model, n_classes)
+        nn.init.normal_(self.class_head.weight, std=INITIAL_STD)
+        nn.init.zeros_(self.class_head.bias)
+
+    @property
+    def config(self) -> GPTConfig:
+        return self.trunk.config
+
+    @property
+    def device(self) -> torch.device:
+        return self.trunk.device
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        features = self.trunk.features(input_ids)
+        last = features[torch.arange(len(lengths), device=features.device), lengths - 1]  # shape: (B, C)
+        return self.class_head(last)
+
+
+def choose_trainable(model: nn.Module, which: str) -> None:
+    """Freeze a model but for the layers that fine-tuning may change.
+
+    Args:
+        which: `head` (the output layer only), `last_block` and `last_two_blocks` (with the final norm and the head),
+            or `all`. A tied head is the token embedding, so `head` then trains that.
+    """
+    trunk = model.trunk if isinstance(model, GPTClassifier) else model
+    assert isinstance(trunk, GPT)
+    n_blocks = {"head": 0, "last_block": 1, "last_two_blocks": 2, "all": len(trunk.blocks)}[which]
+    model.requires_grad_(which == "all")
+    for block in list(trunk.blocks)[len(trunk.blocks) - n_blocks :]:
+        block.requires_grad_(True)
+    if n_blocks:
+        trunk.final_norm.requires_grad_(True)
+    if isinstance(model, GPTClassifier):
+        model.class_head.requires_grad_(True)
+    else:
+        trunk.head_weight.requires_grad_(True)
+
+
+def set_dropout(model: nn.Module, dropout: float) -> None:
+    """Change the dropout of every layer, as fine-tuning may ask for another than pretraining did."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+        elif isinstance(module, CausalSelfAttention):
+            module.weight_dropout = dropout

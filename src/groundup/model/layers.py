@@ -1,0 +1,51 @@
+"""The parts of a transformer block that look at one token at a time.
+
+Shape letters, here and in every file: B batch, T tokens, C d_model, H heads, D d_head, V vocabulary.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm(nn.Module):
+    """Each token's features shifted to mean 0 and scaled to variance 1, then scaled and shifted as learned.
+
+    Shapes:  (..., C) -> (..., C)
+    Oracle:  reference.layers.layer_norm
+    Source:  Ba et al. 2016, "Layer Normalization"; the book's chapter 4
+    """
+
+    def __init__(self, d_model: int, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, eps=1e-5)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The smooth gate of GPT-2, in its tanh form.
+
+    Oracle:  reference.layers.gelu
+    Source:  Hendrycks & Gimpel 2016, "Gaussian Error Linear Units"; the book's chapter 4
+    """
+    return F.gelu(x, approximate="tanh")
+
+
+class FeedForward(nn.Module):
+    """What a token does with what attention gathered: widen four times, gate, narrow again.
+
+    Shapes:  (B, T, C) -> (B, T, C)
+    Source:  the book's chapter 4
+    """
+
+    def __init__(self, d_model: int, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.widen = nn.Linear(d_model, 4 * d_model, bias=bias)
+        self.narrow = nn.Linear(4 * d_model, d_model, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.narrow(gelu(self.widen(x))))
