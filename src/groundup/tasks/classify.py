@@ -1,0 +1,162 @@
+"""Sorting messages into two classes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from groundup.config import FinetuneClsParams
+from groundup.data.batches import Epochs, bucketed_batches, pad
+from groundup.data.raw import read_rows
+from groundup.data.sides import ROWS_FILE
+from groundup.data.token_store import TokenStore
+from groundup.errors import GroundupError
+from groundup.model.gpt import GPTClassifier
+from groundup.seeding import numpy_generator
+
+
+@dataclass
+class LabelledBatch:
+    """Padded messages with their lengths and classes. Shapes: (B, T), (B,), (B,)."""
+
+    input_ids: Tensor
+    lengths: Tensor
+    labels: Tensor
+    n_targets: int
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """One side of the messages: tokens, texts, and labels as words."""
+
+    store: TokenStore
+    texts: list[str]
+    labels: list[str]
+
+    @classmethod
+    def load(cls, folder: Path) -> "LabelledRows":
+        """Read a side that the split stage wrote."""
+        rows = read_rows(folder / ROWS_FILE)
+        return cls(TokenStore.load(folder), [row["text"] for row in rows], [row["label"] for row in rows])
+
+    def tokens(self, index: int, context_length: int) -> np.ndarray:
+        """A message's tokens; of one longer than the context its beginning, with the end-of-text token last."""
+        tokens = self.store[index]
+        return tokens if len(tokens) <= context_length else np.append(tokens[: context_length - 1], tokens[-1])
+
+
+def class_names(rows: LabelledRows, positive_label: str) -> list[str]:
+    """The two classes, the positive one last, so that its number is 1.
+
+    Raises: GroundupError if the rows do not have exactly two labels, or if the positive one is not among them.
+    """
+    found = sorted(set(rows.labels))
+    if len(found) != 2:
+        raise GroundupError(
+            "finetune_cls: the train messages do not have two classes",
+            got=", ".join(found) or "none",
+            allowed="rows of exactly two labels",
+            do="add messages of the missing class",
+        )
+    if positive_label not in found:
+        raise GroundupError(
+            "finetune_cls.positive_label is not a label of the messages",
+            got=positive_label,
+            allowed=" or ".join(found),
+            do="set finetune_cls.positive_label to one of them",
+        )
+    return [name for name in found if name != positive_label] + [positive_label]
+
+
+class ClassifyTask:
+    """Fine-tuning of a classifier: messages of like length together, so that little is padded."""
+
+    def __init__(
+        self,
+        train: LabelledRows,
+        validation: LabelledRows,
+        classes: list[str],
+        settings: FinetuneClsParams,
+        context_length: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.train, self.validation, self.settings = train, validation, settings
+        self.context_length, self.seed, self.device = context_length, seed, device
+        self.labels = np.array([classes.index(label) for label in train.labels])
+        self.validation_labels = np.array([classes.index(label) for label in validation.labels])
+        self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)
+        self.max_steps = self.epochs.max_steps
+
+    def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
+        generator = numpy_generator(self.seed, "messages", epoch)
+        rows = np.arange(len(self.labels))
+        if self.settings.class_balance == "balanced":
+            # All rows of the rarer class, and as many of the other, drawn anew each epoch.
+            of_class = [rows[self.labels == number] for number in (0, 1)]
+            size = min(len(each) for each in of_class)
+            rows = np.concatenate([np.sort(generator.choice(each, size, replace=False)) for each in of_class])
+        lengths = self.train.store.lengths[rows]
+        return [rows[chosen] for chosen in bucketed_batches(lengths, self.settings.batch_size, generator)]
+
+    def batches(self, step: int) -> list[LabelledBatch]:
+        return [self._batch(rows) for rows in self.epochs.rows(step)]
+
+    def _batch(self, rows: np.ndarray) -> LabelledBatch:
+        tokens = [self.train.tokens(row, self.context_length) for row in rows]
+        input_ids, lengths = as_tensors(tokens, self.device)
+        labels = torch.from_numpy(self.labels[rows]).to(self.device)
+        return LabelledBatch(input_ids, lengths, labels, n_targets=len(rows), n_tokens=sum(map(len, tokens)))
+
+    def loss(self, model: GPTClassifier, batch: LabelledBatch) -> Tensor:
+        return F.cross_entropy(model(batch.input_ids, batch.lengths).float(), batch.labels, reduction="sum")
+
+    def validate(self, model: GPTClassifier) -> dict[str, float]:
+        logits = class_logits(model, self.validation)
+        wanted = torch.from_numpy(self.validation_labels)
+        return {
+            "loss_nats": F.cross_entropy(logits, wanted).item(),
+            "accuracy": (logits.argmax(dim=1) == wanted).double().mean().item(),
+        }
+
+    def sample(self, model: GPTClassifier) -> str | None:
+        return None
+
+
+def as_tensors(tokens: list[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token arrays padded on the right, and how long each is.
+
+    Shapes:  B arrays -> (B, T), (B,)
+    """
+    lengths = torch.tensor([len(each) for each in tokens], device=device)
+    return torch.from_numpy(pad(tokens, fill=0)).to(device), lengths
+
+
+@torch.no_grad()
+def class_logits(model: GPTClassifier, rows: LabelledRows, batch_size: int = 64) -> Tensor:
+    """The scores of every message, in the order of the rows, on the CPU.
+
+    Shapes:  N rows -> (N, n_classes)
+    """
+    was_training = model.training
+    model.eval()
+    order = np.argsort(rows.store.lengths, kind="stable")
+    logits = torch.zeros(len(order), model.class_head.out_features)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        input_ids, lengths = as_tensors([rows.tokens(row, model.config.context_length) for row in chosen], model.device)
+        logits[chosen] = model(input_ids, lengths).float().cpu()
+    model.train(was_training)
+    return logits
+
+
+def positive_probability(logits: Tensor) -> np.ndarray:
+    """Probability of the positive class.
+
+    Shapes:  (N, 2) -> (N,)
+    """
+    return logits.double().softmax(dim=1)[:, 1].numpy()

@@ -1,0 +1,164 @@
+"""Following instructions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from groundup.config import FinetuneInstructParams
+from groundup.data.batches import Epochs, bucketed_batches, pad
+from groundup.data.instructions import Instruction
+from groundup.data.raw import read_rows
+from groundup.data.sides import PROMPT_LENGTHS_FILE, ROWS_FILE
+from groundup.data.token_store import TokenStore
+from groundup.errors import GroundupError
+from groundup.files import missing_file
+from groundup.generate import generate
+from groundup.model.gpt import GPT
+from groundup.model.loss import IGNORE_INDEX, token_loss
+from groundup.seeding import numpy_generator
+from groundup.tasks.language import TokenBatch
+from groundup.tokenizer.encoding import Tokenizer
+
+
+@dataclass(frozen=True)
+class InstructionRows:
+    """One side of the instructions: prompts with their answers as tokens, and the texts."""
+
+    store: TokenStore
+    prompt_lengths: np.ndarray
+    rows: list[Instruction]
+
+    @classmethod
+    def load(cls, folder: Path) -> "InstructionRows":
+        """Read a side that the split stage wrote."""
+        path = folder / PROMPT_LENGTHS_FILE
+        if not path.is_file():
+            raise missing_file(path)
+        rows = [Instruction(**row) for row in read_rows(folder / ROWS_FILE)]
+        return cls(TokenStore.load(folder), np.load(path, allow_pickle=False), rows)
+
+    def prompt(self, index: int) -> np.ndarray:
+        """The tokens that the model reads before it answers."""
+        return self.store[index][: self.prompt_lengths[index]]
+
+    def fitting(self, context_length: int) -> np.ndarray:
+        """Numbers of the rows whose prompt and answer fit into the context."""
+        return np.flatnonzero(self.store.lengths - 1 <= context_length)
+
+
+def instruction_batch(rows: InstructionRows, chosen: np.ndarray, loss_on: str, device: torch.device) -> TokenBatch:
+    """Inputs and targets of some rows. The loss is on the answer and its end-of-text token, or on the prompt too.
+
+    What is asked for is told by lengths, not by token ids: the end-of-text token that ends an answer is learned, the
+    padding behind it is not.
+    """
+    tokens = [rows.store[row].astype(np.int64) for row in chosen]
+    inputs = pad([each[:-1] for each in tokens], fill=0)
+    targets = pad([each[1:] for each in tokens], fill=IGNORE_INDEX)
+    if loss_on == "response":
+        for index, row in enumerate(chosen):
+            targets[index, : rows.prompt_lengths[row] - 1] = IGNORE_INDEX
+    return TokenBatch(
+        torch.from_numpy(inputs).to(device),
+        torch.from_numpy(targets).to(device),
+        n_targets=int((targets != IGNORE_INDEX).sum()),
+        n_tokens=sum(len(each) - 1 for each in tokens),
+    )
+
+
+class InstructTask:
+    """Fine-tuning on instructions: rows of like length together, so that little is padded."""
+
+    def __init__(
+        self,
+        train: InstructionRows,
+        validation: InstructionRows,
+        tokenizer: Tokenizer,
+        settings: FinetuneInstructParams,
+        context_length: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.train, self.validation, self.tokenizer, self.settings = train, validation, tokenizer, settings
+        self.context_length, self.seed, self.device = context_length, seed, device
+        self.fitting = train.fitting(context_length)
+        if not len(self.fitting) or not len(validation.fitting(context_length)):
+            raise GroundupError(
+                "finetune_instruct: no instruction fits into model.context_length",
+                got=f"the shortest has {train.store.lengths.min(initial=0)} tokens",
+                allowed=f"at most {context_length} tokens",
+                do="raise model.context_length, or choose shorter instructions",
+            )
+        self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)
+        self.max_steps = self.epochs.max_steps
+
+    def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
+        generator = numpy_generator(self.seed, "instructions", epoch)
+        lengths = self.train.store.lengths[self.fitting]
+        return [self.fitting[rows] for rows in bucketed_batches(lengths, self.settings.batch_size, generator)]
+
+    def batches(self, step: int) -> list[TokenBatch]:
+        return [
+            instruction_batch(self.train, rows, self.settings.loss_on, self.device) for rows in self.epochs.rows(step)
+        ]
+
+    def loss(self, model: GPT, batch: TokenBatch) -> Tensor:
+        return token_loss(model.features(batch.input_ids), model.head_weight, batch.targets)
+
+    def validate(self, model: GPT) -> dict[str, float]:
+        return {"loss_nats": response_loss(model, self.validation, self.settings.batch_size)}
+
+    def sample(self, model: GPT) -> str | None:
+        if not self.settings.sample_tokens:
+            return None
+        row = int(self.validation.fitting(self.context_length)[0])
+        answer = answers(model, self.validation, [row], self.tokenizer, self.settings.sample_tokens, batch_size=1)[
+            0
+        ].text
+        return f"{self.tokenizer.decode(self.validation.prompt(row).tolist())}{answer}"
+
+
+@torch.no_grad()
+def response_loss(model: GPT, rows: InstructionRows, batch_size: int) -> float:
+    """Loss of the right answers, their end-of-text tokens included, over all rows that fit the context.
+
+    Units:  nats per token of an answer
+    """
+    was_training = model.training
+    model.eval()
+    fitting = rows.fitting(model.config.context_length)
+    order = fitting[np.argsort(rows.store.lengths[fitting], kind="stable")]
+    total, n_targets = 0.0, 0
+    for start in range(0, len(order), batch_size):
+        batch = instruction_batch(rows, order[start : start + batch_size], "response", model.device)
+        total += token_loss(model.features(batch.input_ids), model.head_weight, batch.targets).item()
+        n_targets += batch.n_targets
+    model.train(was_training)
+    return total / max(1, n_targets)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote, and whether it ended by itself."""
+
+    text: str
+    ended: bool
+
+
+def answers(
+    model: GPT, rows: InstructionRows, chosen: list[int], tokenizer: Tokenizer, max_new_tokens: int, batch_size: int
+) -> list[Answer]:
+    """The model's answers to some rows, greedily, in the order of `chosen`; of a long prompt its end is read."""
+    room = model.config.context_length - 1
+    written: dict[int, Answer] = {}
+    by_length = sorted(chosen, key=lambda row: int(rows.prompt_lengths[row]))
+    for start in range(0, len(by_length), batch_size):
+        batch = by_length[start : start + batch_size]
+        prompts = [rows.prompt(row).tolist()[-room:] for row in batch]
+        new = generate(model, prompts, max_new_tokens, stop_id=tokenizer.end_of_text_id)
+        for row, tokens in zip(batch, new, strict=True):
+            written[row] = Answer(tokenizer.decode(tokens).strip(), ended=len(tokens) < max_new_tokens)
+    return [written[row] for row in chosen]

@@ -1,0 +1,99 @@
+"""A trained model as a folder: weights as safetensors, all else as JSON, the tokenizer beside them.
+
+Nothing that is read here can run code.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from groundup.errors import GroundupError
+from groundup.files import missing_file, read_json, write_json_atomically
+from groundup.model.gpt import GPT, GPTClassifier, GPTConfig
+from groundup.tokenizer.encoding import Tokenizer
+
+WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "model.json"
+
+
+def save_model(folder: Path, model: GPT | GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> None:
+    """Write weights, shape, tokenizer and facts (class labels, threshold …) into an existing folder."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    kind = "classifier" if isinstance(model, GPTClassifier) else "language_model"
+    write_json_atomically(folder / DESCRIPTION_FILE, {"kind": kind, "config": model.config.to_dict(), **facts})
+    tokenizer.save(folder)
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[GPT, Tokenizer, dict[str, Any]]:
+    """A language model with its tokenizer and facts.
+
+    Raises: GroundupError if a file is missing or damaged, or if the weights do not fit the shape.
+    """
+    facts = _read_facts(folder, "language_model")
+    model = GPT(_config(folder, facts))
+    _load_weights(model, folder)
+    return model.to(device).eval(), Tokenizer.load(folder), facts
+
+
+def load_classifier(
+    folder: Path, device: torch.device | str = "cpu"
+) -> tuple[GPTClassifier, Tokenizer, dict[str, Any]]:
+    """A classifier with its tokenizer and facts, among them `labels` and `threshold`.
+
+    Raises: as `load_model`.
+    """
+    facts = _read_facts(folder, "classifier")
+    model = GPTClassifier(GPT(_config(folder, facts)), len(facts["labels"]))
+    _load_weights(model, folder)
+    return model.to(device).eval(), Tokenizer.load(folder), facts
+
+
+def _read_facts(folder: Path, kind: str) -> dict[str, Any]:
+    facts = read_json(folder / DESCRIPTION_FILE)
+    if not isinstance(facts, dict) or facts.get("kind") != kind:
+        found = facts.get("kind") if isinstance(facts, dict) else type(facts).__name__
+        raise GroundupError(
+            f"{folder}: not a {kind.replace('_', ' ')}", got=found, allowed=kind, do="choose another folder"
+        )
+    return facts
+
+
+def _config(folder: Path, facts: dict[str, Any]) -> GPTConfig:
+    try:
+        return GPTConfig(**facts["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise GroundupError(
+            f"{folder / DESCRIPTION_FILE}: no valid model shape", got=str(error), do="make the model again"
+        ) from None
+
+
+def _load_weights(model: nn.Module, folder: Path) -> None:
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise missing_file(path)
+    try:
+        weights = load_file(path)
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise GroundupError(
+            f"{path}: damaged, or no safetensors file", got=str(error), do="make the model again"
+        ) from None
+    expected = model.state_dict()
+    wrong = [f"{name} is missing" for name in expected if name not in weights]
+    wrong += [f"{name} is not known" for name in weights if name not in expected]
+    wrong += [
+        f"{name} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    ]
+    if wrong:
+        raise GroundupError(
+            f"{path}: the weights do not fit the model's shape",
+            got="; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
+            do=f"make the model again, or restore {DESCRIPTION_FILE}",
+        )
+    model.load_state_dict(weights)

@@ -1,0 +1,204 @@
+"""The training loop of all three tasks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from groundup.config import TrainingParams
+from groundup.errors import GroundupError
+from groundup.seeding import seed_torch
+from groundup.train.optimizer import make_optimizer
+from groundup.train.precision import autocast
+from groundup.train.schedule import learning_rate_at
+from groundup.train.step import Batch, training_step
+
+
+class Task(Protocol):
+    """What a kind of training brings: its batches, its loss, its validation, a sample to read."""
+
+    max_steps: int
+
+    def batches(self, step: int) -> Sequence[Batch]:
+        """The batches of one optimizer step; a pure function of the step."""
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        """Loss of a batch in nats, summed over its targets."""
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures on the validation side; `loss_nats` decides which weights are kept."""
+
+    def sample(self, model: nn.Module) -> str | None:
+        """Something the model says, to be read by a person."""
+
+
+class Observer(Protocol):
+    """Sees a training as it goes, and changes nothing in it."""
+
+    def started(self, max_steps: int) -> None: ...
+    def logged(self, row: TrainRow, tokens_per_s: float) -> None: ...
+    def validated(self, row: dict[str, float]) -> None: ...
+    def sampled(self, step: int, text: str) -> None: ...
+    def ended(self, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class TrainRow:
+    """Training since the last row. Units: nats per target; `tokens` since the start, padding not counted."""
+
+    step: int
+    tokens: int
+    loss_nats: float
+    learning_rate: float
+    grad_norm: float
+
+
+@dataclass
+class Outcome:
+    """What a training led to; the model holds the best weights by then."""
+
+    steps: int = 0
+    tokens: int = 0
+    best_step: int = 0
+    best_loss_nats: float = math.inf
+    stopped_early: bool = False
+    train_rows: list[TrainRow] = field(default_factory=list)
+    validation_rows: list[dict[str, float]] = field(default_factory=list)
+    samples: list[tuple[int, str]] = field(default_factory=list)
+
+    def metrics(self) -> dict[str, Any]:
+        """The figures for a metrics file: no times, no names of machines."""
+        best = next(row for row in self.validation_rows if row["step"] == self.best_step)
+        return {
+            "steps": self.steps,
+            "tokens": self.tokens,
+            "stopped_early": self.stopped_early,
+            "best": best,
+            "final": {"train_loss_nats": self.train_rows[-1].loss_nats, **self.validation_rows[-1]},
+        }
+
+
+def train(
+    model: nn.Module, task: Task, settings: TrainingParams, *, seed: int, observers: Sequence[Observer] = ()
+) -> Outcome:
+    """Train a model and leave it with the weights that did best on the validation side.
+
+    Raises: GroundupError if the loss is no longer a number.
+    """
+    optimizer = make_optimizer(model, settings)
+    precision = autocast(settings.precision, next(model.parameters()).device)
+    outcome = Outcome()
+    best_weights = _copy_of_trainable(model)
+    window = _Window()
+    for observer in observers:
+        observer.started(task.max_steps)
+
+    for step in range(task.max_steps):
+        rate = learning_rate_at(
+            step,
+            max_steps=task.max_steps,
+            warmup_steps=settings.warmup_steps,
+            learning_rate=settings.learning_rate,
+            min_learning_rate=settings.min_learning_rate,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        model.train()
+        seed_torch(seed, "dropout", step)  # so that a step's dropout depends on the step alone
+        result = training_step(model, optimizer, task.batches(step), task.loss, precision, settings.max_grad_norm)
+        _check_finite(result.loss_nats, step, settings)
+        outcome.steps = step + 1
+        outcome.tokens += result.n_tokens
+        window.add(result.loss_nats, result.n_targets, result.n_tokens)
+
+        last = outcome.steps == task.max_steps
+        if outcome.steps % settings.log_interval == 0 or last:
+            row = TrainRow(outcome.steps, outcome.tokens, window.loss_nats, rate, result.grad_norm)
+            outcome.train_rows.append(row)
+            for observer in observers:
+                observer.logged(row, window.tokens_per_s)
+            window = _Window()
+        if outcome.steps % settings.evaluation_interval == 0 or last:
+            improved = _validate(model, task, outcome, observers)
+            window.restart_clock()
+            if improved:
+                best_weights = _copy_of_trainable(model)
+            elif _waited_long_enough(outcome, settings.patience):
+                outcome.stopped_early = not last
+                break
+    model.load_state_dict(best_weights, strict=False)
+    for observer in observers:
+        observer.ended(outcome)
+    return outcome
+
+
+def _validate(model: nn.Module, task: Task, outcome: Outcome, observers: Sequence[Observer]) -> bool:
+    """Add a validation row and a sample to the outcome; returns whether it is the best so far."""
+    model.eval()
+    with torch.no_grad():
+        figures = {"step": outcome.steps, "tokens": outcome.tokens, **task.validate(model)}
+        text = task.sample(model)
+    outcome.validation_rows.append(figures)
+    if text is not None:
+        outcome.samples.append((outcome.steps, text))
+    for observer in observers:
+        observer.validated(figures)
+        if text is not None:
+            observer.sampled(outcome.steps, text)
+    improved = figures["loss_nats"] < outcome.best_loss_nats
+    if improved:
+        outcome.best_loss_nats, outcome.best_step = figures["loss_nats"], outcome.steps
+    return improved
+
+
+def _waited_long_enough(outcome: Outcome, patience: int) -> bool:
+    since_best = sum(row["step"] > outcome.best_step for row in outcome.validation_rows)
+    return patience > 0 and since_best >= patience
+
+
+def _check_finite(loss: float, step: int, settings: TrainingParams) -> None:
+    if not math.isfinite(loss):
+        raise GroundupError(
+            f"the training loss is no number at step {step + 1}",
+            got=str(loss),
+            do=f"lower learning_rate (now {settings.learning_rate:g}) or max_grad_norm, lengthen warmup_steps, or set precision to fp32",
+        )
+
+
+def _copy_of_trainable(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that training may change, set aside."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+class _Window:
+    """Sums over the steps since the last row."""
+
+    def __init__(self) -> None:
+        self.loss_sum, self.n_targets, self.n_tokens = 0.0, 0, 0
+        self.busy_s = 0.0
+        self.since = time.perf_counter()
+
+    def add(self, loss_sum: float, n_targets: int, n_tokens: int) -> None:
+        self.loss_sum += loss_sum
+        self.n_targets += n_targets
+        self.n_tokens += n_tokens
+        self.busy_s += time.perf_counter() - self.since
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Leave out the time since the last step, which went into validation."""
+        self.since = time.perf_counter()
+
+    @property
+    def loss_nats(self) -> float:
+        return self.loss_sum / max(1, self.n_targets)
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.n_tokens / max(1e-9, self.busy_s)

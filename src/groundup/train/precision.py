@@ -1,0 +1,53 @@
+"""Which device computes, and in which number format."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import torch
+
+from groundup.config import Precision, RuntimeParams
+from groundup.errors import GroundupError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device to compute on; `auto` takes a GPU if there is one.
+
+    Raises: GroundupError if the wanted device is not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[device.type]:
+        raise GroundupError(
+            "runtime.device is not on this machine", got=wanted, allowed="auto, cpu", do="set runtime.device to auto"
+        )
+    return device
+
+
+def prepare_runtime(runtime: RuntimeParams) -> torch.device:
+    """Set threads and determinism for this process; returns the device to compute on."""
+    if runtime.threads:
+        torch.set_num_threads(runtime.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this set
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return choose_device(runtime.device)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bf16 itself; without that, bf16 is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu_facts = Path("/proc/cpuinfo")
+    return (
+        device.type == "cpu"
+        and cpu_facts.exists()
+        and any(flag in cpu_facts.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+    )
+
+
+def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """A context in which matrix products run in the wanted precision; weights and sums stay in fp32."""
+    use_bf16 = precision == "bf16" or (precision == "auto" and computes_bf16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16) if use_bf16 else contextlib.nullcontext()
