@@ -1,0 +1,1 @@
+"""Honest numbers: metrics, baselines, intervals, plots and the report."""

@@ -1,0 +1,73 @@
+"""Files of figures: metrics and tables that `dvc metrics` and `dvc plots` understand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import GroundupError
+from groundup.files import missing_file, write_json_atomically, write_text_atomically
+
+if TYPE_CHECKING:  # the light stages write metrics too, and must not wait for torch
+    from groundup.train.loop import Outcome
+
+SIGNIFICANT_DIGITS = 6  # beyond these, figures differ between machines and say nothing
+TRAIN_FILE, VALIDATION_FILE, METRICS_FILE = "train.csv", "validation.csv", "metrics.json"
+
+
+def rounded(value: Any) -> Any:
+    """Figures as files show them; a number that JSON does not know becomes null."""
+    if isinstance(value, Mapping):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def write_metrics(path: Path, figures: Mapping[str, Any]) -> None:
+    """A metrics file for `dvc metrics`."""
+    write_json_atomically(path, rounded(figures))
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV file for `dvc plots`."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rounded(row) for row in rows)
+    write_text_atomically(path, buffer.getvalue())
+
+
+def read_table(path: Path) -> list[dict[str, float]]:
+    """A CSV file of numbers that `write_table` wrote.
+
+    Raises: GroundupError if it is missing or damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise missing_file(path) from None
+    except (TypeError, ValueError):
+        raise GroundupError(f"{path}: not a table of numbers", do="run `dvc repro` to write it again") from None
+
+
+def write_training_report(folder: Path, outcome: Outcome, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Curves and metrics of one training.
+
+    Returns: the metrics.
+    """
+    write_table(folder / TRAIN_FILE, [vars(row) for row in outcome.train_rows])
+    write_table(folder / VALIDATION_FILE, outcome.validation_rows)
+    metrics = outcome.metrics() | dict(extra)
+    write_metrics(folder / METRICS_FILE, metrics)
+    return metrics
+
+
+def training_samples(outcome: Outcome) -> str:
+    """The samples of the log as one text."""
+    return "\n\n".join(f"--- step {step}\n{text}" for step, text in outcome.samples) + "\n"

@@ -1,0 +1,106 @@
+"""Writing the evaluation down: the summary, tables for DVC's plots, images, samples and a report to read."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from sklearn.metrics import roc_curve
+
+from groundup.files import write_json_atomically, write_text_atomically
+from groundup.report.evaluate import ClassifierScores, Evaluated
+from groundup.report.plots import plot_confusion, plot_losses, plot_roc
+from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
+
+TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
+
+
+def write_evaluation(
+    reports: Path,
+    folder: Path,
+    language: Evaluated,
+    classifier: Evaluated,
+    scores: ClassifierScores,
+    instruct: Evaluated,
+    split: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write `summary.json` and the tables into `reports`, the images, samples and the report into `folder`.
+
+    Returns: the summary.
+    """
+    summary: dict[str, Any] = rounded(
+        {
+            "language_model": language.figures,
+            "classifier": classifier.figures,
+            "instruct": instruct.figures,
+            "split": {"leaks": split["leaks"], "near_leaks": split["near_leaks"]},
+        }
+    )
+    curves = {
+        name: (read_table(reports / name / TRAIN_FILE), read_table(reports / name / VALIDATION_FILE))
+        for name in TRAININGS
+    }
+    for name, (train, validation) in curves.items():
+        plot_losses(folder / f"{name}_losses.png", TRAININGS[name], train, validation)
+    plot_confusion(folder / "confusion.png", classifier.figures["confusion"], scores.classes)
+    plot_roc(folder / "roc.png", scores.labels, scores.probabilities)
+
+    names = {0: scores.classes[0], 1: scores.classes[1]}
+    called = (scores.probabilities["GPT"] >= classifier.figures["threshold"]).astype(int)
+    write_table(
+        reports / "confusion.csv",
+        [
+            {"is": names[label], "called": names[call]}
+            for label, call in zip(scores.labels.tolist(), called.tolist(), strict=True)
+        ],
+    )
+    false_alarms, caught, _ = roc_curve(scores.labels, scores.probabilities["GPT"])
+    write_table(
+        reports / "roc.csv",
+        [{"false_alarms": x, "caught": y} for x, y in zip(false_alarms.tolist(), caught.tolist(), strict=True)],
+    )
+    for name, evaluated in (("language_model", language), ("classifier", classifier), ("instruct", instruct)):
+        write_json_atomically(folder / f"{name}_samples.json", evaluated.samples)
+    write_text_atomically(
+        folder / "report.md", render_report(summary, language, classifier, instruct, scores.classes, split, curves)
+    )
+    write_json_atomically(reports / "summary.json", summary)
+    return summary
+
+
+def render_report(
+    summary: Mapping[str, Any],
+    language: Evaluated,
+    classifier: Evaluated,
+    instruct: Evaluated,
+    classes: Sequence[str],
+    split: Mapping[str, Any],
+    curves: Mapping[str, tuple[list[dict[str, float]], list[dict[str, float]]]],
+) -> str:
+    """The report as Markdown; what models and data say stands in it as literal text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("groundup.report", "."),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"indented": indented, "percent": lambda value: f"{100 * value:.1f} %"}
+    mistakes = sorted(
+        (row for row in classifier.samples if not row["right"]),
+        key=lambda row: -abs(row["probability"] - classifier.figures["threshold"]),
+    )
+    template = environment.get_template("report.md.jinja")
+    return template.render(
+        summary=summary,
+        continuations=language.samples,
+        mistakes=mistakes[:10],
+        answers=instruct.samples[:10],
+        classes=classes,
+        split=split,
+        curves=curves,
+    )
+
+
+def indented(text: str) -> str:
+    """Text as a Markdown code block, in which nothing is markup."""
+    return "\n".join("    " + line for line in text.split("\n"))

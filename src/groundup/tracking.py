@@ -1,0 +1,375 @@
+"""The mirror of a run in MLflow: a parent run for each pipeline, a child run for each stage.
+
+DVC's files hold the truth; this mirror can be built again from them. So nothing here may stop a stage or slow it: a
+server that fails once is warned about once and left alone until the next stage, and `groundup track` fills the gaps.
+Only this file imports mlflow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+    from groundup.config import Params
+
+EXPERIMENT = "groundup"
+OFF = "off"  # MLFLOW_TRACKING_URI=off tracks nothing
+
+# With MLflow's own defaults a server that is down blocks each call for 248 seconds.
+ENVIRONMENT_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+FLUSH_AT = 200  # metrics in one call: 0.5 ms each then, against 6 to 24 ms one by one
+PARAMS_PER_CALL = 100  # MLflow's limit
+
+# A row of a curve: `step`, and figures at that step.
+CurveRow = Mapping[str, float]
+
+
+def project_root() -> Path:
+    """The main checkout, also when DVC runs an experiment in a temporary copy of it."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def tracking_uri() -> str:
+    """Where runs are kept: MLFLOW_TRACKING_URI, or a SQLite file in the project."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / 'mlflow.db'}"
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be shown: name and password in it are masked."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
+
+
+class Store:
+    """The connection to MLflow. Each call does its work or, once one has failed, nothing."""
+
+    def __init__(self) -> None:
+        self.on = tracking_uri() != OFF
+        self._last_steps: dict[tuple[str, str], int] = {}
+
+    def attempt(self, work: Callable[[], Any]) -> Any:
+        """The result of the work, or None if tracking is off or fails; the first failure is told in one line."""
+        if not self.on:
+            return None
+        try:
+            return work()
+        except Exception as error:  # whatever a server, a database or a library does: training goes on
+            self.on = False
+            reason = without_password(" ".join(str(error).split()))[:160]
+            print(  # noqa: T201
+                f"groundup: MLflow at {without_password(tracking_uri())} failed, this stage goes on without it: {reason}; "
+                "`groundup track` fills the gap later",
+                file=sys.stderr,
+            )
+            return None
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        for name, value in ENVIRONMENT_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        from mlflow.tracking import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return MlflowClient(tracking_uri=tracking_uri())
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment, made if need be. A lock keeps two processes from making the database at once."""
+        from filelock import FileLock
+
+        folder = project_root() / ".groundup"
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / "mlflow.lock"):
+            found = self.client.get_experiment_by_name(EXPERIMENT)
+            if found is not None:
+                return str(found.experiment_id)
+            local = tracking_uri().startswith("sqlite:")
+            return str(
+                self.client.create_experiment(
+                    EXPERIMENT,
+                    artifact_location=(project_root() / "mlartifacts").as_uri() if local else None,
+                    tags={"mlflow.experimentKind": "custom_model_development"},
+                )
+            )
+
+    def find(self, tag: str, value: str) -> Run | None:
+        """The newest run with this tag."""
+        runs = self.client.search_runs(
+            [self.experiment_id], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time DESC"]
+        )
+        return runs[0] if runs else None
+
+    def get_or_create(self, name: str, tag: str, value: str, tags: dict[str, str]) -> str:
+        """The id of the run with this tag, running again if it had ended."""
+        from mlflow.entities import RunStatus
+
+        found = self.find(tag, value)
+        if found is not None:
+            self.client.update_run(found.info.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+            return str(found.info.run_id)
+        made = self.client.create_run(
+            self.experiment_id,
+            run_name=name,
+            tags={
+                tag: value,
+                "mlflow.source.name": "dvc repro",
+                "mlflow.source.type": "PROJECT",
+                "mlflow.user": getpass.getuser(),
+                **tags,
+            },
+        )
+        return str(made.info.run_id)
+
+    def log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        known = self.client.get_run(run_id).data.params
+        new = [
+            Param(key, json.dumps(value) if isinstance(value, list) else str(value))
+            for key, value in params.items()
+            if key not in known
+        ]
+        for start in range(0, len(new), PARAMS_PER_CALL):
+            self.client.log_batch(run_id, params=new[start : start + PARAMS_PER_CALL])
+
+    def log_figures(self, run_id: str, figures: Mapping[str, float]) -> None:
+        """Final figures, which have no step; those that already stand there are not written again."""
+        from mlflow.entities import Metric
+
+        known = self.client.get_run(run_id).data.metrics
+        now = _milliseconds()
+        new = [Metric(key, value, now, 0) for key, value in figures.items() if known.get(key) != value]
+        self._log_metrics(run_id, new)
+
+    def log_curve(self, run_id: str, rows: Sequence[CurveRow], prefix: str = "") -> None:
+        """Rows by step, and their losses by tokens too; steps that already stand there are left alone."""
+        from mlflow.entities import Metric
+
+        now = _milliseconds()
+        new = []
+        for row in rows:
+            for key, value in row.items():
+                if key in ("step", "tokens") or row["step"] <= self.last_step(run_id, prefix + key):
+                    continue
+                new.append(Metric(prefix + key, value, now, int(row["step"])))
+                if key.endswith("loss_nats"):
+                    new.append(Metric(f"{prefix}{key}_by_tokens", value, now, int(row["tokens"])))
+        self._log_metrics(run_id, new)
+        self._last_steps.update({(run_id, metric.key): metric.step for metric in new})
+
+    def _log_metrics(self, run_id: str, metrics: list[Any]) -> None:
+        for start in range(0, len(metrics), FLUSH_AT):
+            self.client.log_batch(run_id, metrics=metrics[start : start + FLUSH_AT])
+
+    def last_step(self, run_id: str, key: str) -> int:
+        """The last step logged under a key before this call, -1 if none."""
+        if (run_id, key) not in self._last_steps:
+            history = self.client.get_metric_history(run_id, key)
+            self._last_steps[run_id, key] = max((metric.step for metric in history), default=-1)
+        return self._last_steps[run_id, key]
+
+    def log_path(self, run_id: str, path: Path) -> None:
+        """A file, or a folder under its own name, as an artifact; nothing if there is no such path."""
+        if path.is_dir():
+            self.client.log_artifacts(run_id, str(path), path.name)
+        elif path.exists():
+            self.client.log_artifact(run_id, str(path))
+
+    def end(self, run_id: str, status: str) -> None:
+        self.client.set_terminated(run_id, status=status)
+
+
+class StageRun:
+    """One stage as MLflow sees it. It is an observer of trainings: rows go out in batches while a training runs."""
+
+    def __init__(self, store: Store, stage: str, run_id: str | None, parent_id: str | None) -> None:
+        self.store, self.stage, self.run_id, self.parent_id = store, stage, run_id, parent_id
+        self.waiting: list[dict[str, float]] = []
+
+    def attempt(self, work: Callable[[str], Any]) -> None:
+        """Do something with the run, if there is one."""
+        if self.run_id is not None:
+            run_id = self.run_id
+            self.store.attempt(lambda: work(run_id))
+
+    def started(self, max_steps: int) -> None:
+        pass
+
+    def logged(self, row: Any, tokens_per_s: float) -> None:
+        self._wait(
+            {
+                "step": row.step,
+                "tokens": row.tokens,
+                "train_loss_nats": row.loss_nats,
+                "learning_rate": row.learning_rate,
+                "grad_norm": row.grad_norm,
+                "tokens_per_s": tokens_per_s,
+            }
+        )
+
+    def validated(self, row: dict[str, float]) -> None:
+        self._wait({key if key in ("step", "tokens") else f"validation_{key}": value for key, value in row.items()})
+
+    def sampled(self, step: int, text: str) -> None:
+        self.attempt(lambda run_id: self.store.client.log_text(run_id, text, f"samples/step_{step:06d}.txt"))
+
+    def ended(self, outcome: Any) -> None:
+        self._flush()
+
+    def _wait(self, row: dict[str, float]) -> None:
+        self.waiting.append(row)
+        if sum(map(len, self.waiting)) >= FLUSH_AT:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, self.waiting = self.waiting, []
+        self.attempt(lambda run_id: self.store.log_curve(run_id, rows))
+
+    def log_figures(self, figures: Mapping[str, Any]) -> None:
+        """The stage's metrics file, its sections joined by dots."""
+        flat = flat_figures(figures)
+        self.attempt(
+            lambda run_id: self.store.log_figures(run_id, {f"final.{key}": value for key, value in flat.items()})
+        )
+
+    def log_path(self, path: Path) -> None:
+        """A file, or a folder under its own name, as an artifact."""
+        self.attempt(lambda run_id: self.store.log_path(run_id, path))
+
+
+def flat_figures(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of a nested mapping under dotted keys."""
+    flat: dict[str, float] = {}
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            flat.update(flat_figures(inner, f"{prefix}{key}."))
+        elif isinstance(inner, int | float):
+            flat[_metric_key(prefix + key)] = float(inner)
+    return flat
+
+
+def _metric_key(key: str) -> str:
+    return re.sub(r"[^\w./ -]", "_", key)  # what MLflow accepts in a name
+
+
+@contextlib.contextmanager
+def track_stage(stage: str, params: Params, declared: Mapping[str, Any]) -> Iterator[StageRun]:
+    """A child run of the pipeline's run, ended as the stage ends.
+
+    Args:
+        declared: the parameters that the stage reads, under dotted keys.
+    """
+    store = Store()
+    key = pipeline_key(params)
+    parent_id = store.attempt(lambda: open_pipeline(store, params, key))
+    run_id = None
+    if parent_id is not None:
+        tags = {"mlflow.parentRunId": parent_id, "stage": stage, **git_tags()}
+        run_id = store.attempt(lambda: store.get_or_create(stage, "stage.key", f"{key}-{stage}", tags))
+    run = StageRun(store, stage, run_id, parent_id)
+    run.attempt(lambda run_id: store.log_params(run_id, declared))
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    finally:
+        run.attempt(lambda run_id: store.end(run_id, status))
+        if parent_id is not None and (status == "FAILED" or stage == "evaluate"):
+            store.attempt(lambda: store.end(parent_id, status))
+
+
+def open_pipeline(store: Store, params: Params, key: str) -> str:
+    """The pipeline's parent run for these parameters and this code, with all parameters."""
+    from groundup.config import flatten
+
+    run_id = store.get_or_create(f"pipeline {key[:8]}", "pipeline.key", key, git_tags())
+    store.log_params(run_id, flatten(params))
+    return run_id
+
+
+def record_pipeline(
+    params: Params,
+    curves: Mapping[str, Sequence[CurveRow]],
+    figures: Mapping[str, float],
+    artifacts: Sequence[Path],
+    lock: Path,
+) -> str | None:
+    """Write a whole pipeline, from DVC's files, onto its parent run; doing so twice changes nothing.
+
+    Args:
+        curves: rows by step of each training; they stand on the parent as `stage/figure`, so that the UI compares
+            pipelines in one chart.
+        lock: DVC's lock file, whose hash becomes a tag.
+    Returns: the id of the run, or None if tracking is off or failed.
+    """
+    store = Store()
+    key = pipeline_key(params)
+
+    def work() -> str:
+        run_id = open_pipeline(store, params, key)
+        for name, rows in curves.items():
+            store.log_curve(run_id, rows, prefix=f"{name}/")
+            if store.find("stage.key", f"{key}-{name.split('/')[0]}") is None:
+                store.client.set_tag(run_id, f"reused.{name.split('/')[0]}", "true")
+        store.log_figures(run_id, figures)
+        for path in artifacts:
+            store.log_path(run_id, path)
+        if lock.exists():
+            store.client.set_tag(run_id, "dvc.lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest())
+        store.end(run_id, "FINISHED")
+        return run_id
+
+    run_id: str | None = store.attempt(work)
+    return run_id
+
+
+def pipeline_key(params: Params) -> str:
+    """What makes two pipelines the same run: parameters, code, and the user's own files."""
+    from groundup.config import flatten
+
+    values = {key: value for key, value in flatten(params).items() if not key.startswith("runtime.")}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for pattern in ("dvc.yaml", "src/**/*.py", "stages/*.py", "data/own/*"):
+        for path in sorted(Path().glob(pattern)):
+            if path.is_file():
+                digest.update(f"{path} ".encode() + path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def git_tags() -> dict[str, str]:
+    """The commit, and whether files differ from it; nothing outside a git checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(_git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)
