@@ -1,0 +1,1 @@
+"""The seven DVC stages. Each is a thin click command: paths, parameters, one call, files written."""

@@ -1,0 +1,52 @@
+"""What every stage does the same way: read and check the parameters, say a user's mistakes in one line, log to MLflow."""
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import Any
+
+import click
+
+from groundup.config import flatten, load_params
+from groundup.console import said_in_one_line
+from groundup.tracking import StageRun, track_stage
+
+# Sections that change how a stage computes but not what: no stage lists them, every stage may read them.
+ALWAYS = ("runtime",)
+
+
+class Declared:
+    """The keys of `params.yaml` that a stage has declared; any other is out of its reach.
+
+    DVC reruns a stage when a key that it lists changes. A test holds `dvc.yaml` to these declarations, and this class
+    holds the code to them.
+    """
+
+    def __init__(self, section: Any, reads: tuple[str, ...], prefix: str = "") -> None:
+        self._section, self._reads, self._prefix = section, reads, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        key = self._prefix + name
+        value = getattr(self._section, name)
+        if key in self._reads:
+            return value
+        if is_dataclass(value) and any(read.startswith(f"{key}.") for read in self._reads):
+            return Declared(value, self._reads, f"{key}.")
+        raise AttributeError(f"this stage does not declare that it reads {key}")
+
+
+def stage(name: str, reads: tuple[str, ...]) -> Callable[[Callable[[Any, StageRun], None]], click.Command]:
+    """Make a click command of a function that takes the declared keys of `params.yaml` and a run to log to."""
+
+    def decorate(function: Callable[[Any, StageRun], None]) -> click.Command:
+        @click.command(name=name, help=function.__doc__)
+        def command() -> None:
+            with said_in_one_line():
+                params = load_params()
+                declared = {key: value for key, value in flatten(params).items() if key.startswith(reads)}
+                with track_stage(name, params, declared) as run:
+                    function(Declared(params, reads + ALWAYS), run)
+
+        command.reads = reads  # type: ignore[attr-defined]
+        return command
+
+    return decorate

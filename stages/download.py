@@ -1,0 +1,23 @@
+"""download: bring the raw texts to data/raw/, checked byte for byte."""
+
+from typing import Any
+
+from groundup.console import download_progress
+from groundup.data.raw import MANIFEST_FILE
+from groundup.data.raw import download as download_files
+from groundup.files import folder_written_atomically
+from groundup.tracking import StageRun
+from stages.common import stage
+from stages.paths import RAW, UNFINISHED_DOWNLOADS
+
+
+@stage("download", reads=("data", "tokenize.tokenizer"))
+def download(params: Any, run: StageRun) -> None:
+    """Bring the corpus, the messages, the instructions and, if asked for, GPT-2's vocabulary to data/raw/."""
+    with folder_written_atomically(RAW) as folder, download_progress() as progress:
+        download_files(params.data, params.tokenize.tokenizer, folder, UNFINISHED_DOWNLOADS, progress)
+    run.log_path(RAW / MANIFEST_FILE)
+
+
+if __name__ == "__main__":
+    download()

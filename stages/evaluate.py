@@ -1,0 +1,40 @@
+"""evaluate: measure the three models on the test side, beside their baselines."""
+
+from typing import Any
+
+from groundup.data.split import SIDES
+from groundup.data.token_store import TokenStore
+from groundup.files import folder_written_atomically, read_json
+from groundup.report.evaluate import evaluate_classifier, evaluate_instructions, evaluate_language_model
+from groundup.report.tables import METRICS_FILE
+from groundup.report.write import write_evaluation
+from groundup.tasks.classify import LabelledRows
+from groundup.tasks.instruct import InstructionRows
+from groundup.tracking import StageRun
+from groundup.train.precision import prepare_runtime
+from stages.common import stage
+from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
+
+
+@stage("evaluate", reads=("seed", "evaluate"))
+def evaluate(params: Any, run: StageRun) -> None:
+    """Write the test figures, baselines, samples, plots and the report."""
+    settings = params.evaluate
+    device = prepare_runtime(params.runtime)
+    language = evaluate_language_model(
+        PRETRAINED, TokenStore.load(SPLITS / "corpus" / "test"), settings, params.seed, device
+    )
+    messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
+    classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, device)
+    instruct = evaluate_instructions(
+        INSTRUCTED, InstructionRows.load(SPLITS / "instructions" / "test"), settings, device
+    )
+    split_report = read_json(REPORTS / "split" / METRICS_FILE)
+    with folder_written_atomically(EVALUATION) as folder:
+        summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report)
+    run.log_figures(summary)
+    run.log_path(EVALUATION)
+
+
+if __name__ == "__main__":
+    evaluate()

@@ -1,0 +1,45 @@
+"""finetune-cls: make a classifier of the pretrained model."""
+
+from typing import Any
+
+from groundup.files import folder_written_atomically
+from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
+from groundup.report.metrics import choose_threshold
+from groundup.report.tables import write_training_report
+from groundup.seeding import seed_torch
+from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits, class_names, positive_probability
+from groundup.tracking import StageRun
+from groundup.train.checkpoint import load_model, save_model
+from groundup.train.loop import train
+from groundup.train.precision import prepare_runtime
+from groundup.train.progress import TrainingProgress
+from stages.common import stage
+from stages.paths import CLASSIFIER, PRETRAINED, REPORTS, SPLITS
+
+
+@stage("finetune-cls", reads=("seed", "finetune_cls"))
+def finetune_cls(params: Any, run: StageRun) -> None:
+    """Give the pretrained model a two-way head, fine-tune it on the messages, choose a threshold on validation."""
+    settings = params.finetune_cls
+    device = prepare_runtime(params.runtime)
+    trunk, tokenizer, _ = load_model(PRETRAINED, device)
+    rows, validation = (LabelledRows.load(SPLITS / "messages" / side) for side in ("train", "validation"))
+    classes = class_names(rows, settings.positive_label)
+    seed_torch(params.seed, "class head")
+    model = GPTClassifier(trunk, len(classes)).to(device)
+    choose_trainable(model, settings.trainable)
+    set_dropout(model, settings.dropout)
+    task = ClassifyTask(rows, validation, classes, settings, trunk.config.context_length, params.seed, device)
+    outcome = train(model, task, settings, seed=params.seed, observers=[TrainingProgress("finetune-cls"), run])
+    threshold = choose_threshold(
+        task.validation_labels, positive_probability(class_logits(model, validation)), settings.threshold_for
+    )
+    with folder_written_atomically(CLASSIFIER) as folder:
+        facts = {"labels": classes, "threshold": threshold, "threshold_for": settings.threshold_for}
+        save_model(folder, model, tokenizer, facts)
+    run.log_figures(write_training_report(REPORTS / "finetune_cls", outcome, {"threshold": threshold}))
+    run.log_path(CLASSIFIER)
+
+
+if __name__ == "__main__":
+    finetune_cls()
