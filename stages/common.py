@@ -1,4 +1,4 @@
-"""What every stage does the same way: read and check the parameters, say a user's mistakes in one line, log to MLflow."""
+"""What every stage does the same way: check the parameters, say a mistake in one line, log to MLflow."""
 
 from collections.abc import Callable
 from dataclasses import is_dataclass

@@ -3,8 +3,8 @@
 from typing import Any
 
 from groundup.console import download_progress
+from groundup.data.download import download as download_files
 from groundup.data.raw import MANIFEST_FILE
-from groundup.data.raw import download as download_files
 from groundup.files import folder_written_atomically
 from groundup.tracking import StageRun
 from stages.common import stage

@@ -23,8 +23,9 @@ def pretrain(params: Any, run: StageRun) -> None:
     """Train the GPT on the corpus and keep the weights that predict the validation side best."""
     device = prepare_runtime(params.runtime)
     tokenizer = Tokenizer.load(TOKENIZER)
-    sides = [TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation")]
-    task = LanguageTask(*sides, tokenizer, params.pretrain, params.model.context_length, params.seed, device)
+    tokens, validation = (TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation"))
+    context_length = params.model.context_length
+    task = LanguageTask(tokens, validation, tokenizer, params.pretrain, context_length, params.seed, device)
     seed_torch(params.seed, "initial weights")
     model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))).to(device)
     outcome = train(model, task, params.pretrain, seed=params.seed, observers=[TrainingProgress("pretrain"), run])

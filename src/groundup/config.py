@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
-from groundup.errors import GroundupError, InvalidParams
+from groundup.errors import GroundupError, InvalidParamsError
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -201,7 +201,7 @@ class Params(Section):
 def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and check a parameters file.
 
-    Raises: InvalidParams with one line for each problem; GroundupError if the file cannot be read as YAML.
+    Raises: InvalidParamsError with one line for each problem; GroundupError if the file cannot be read as YAML.
     """
     return parse_params(read_yaml(path), str(path))
 
@@ -232,7 +232,7 @@ def read_yaml(path: Path) -> Any:
 def parse_params(raw: Any, origin: str = "params") -> Params:
     """Check a nested mapping against `Params`: first keys and types, then what keys say together.
 
-    Raises: InvalidParams with one line for each problem.
+    Raises: InvalidParamsError with one line for each problem.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -245,12 +245,12 @@ def parse_params(raw: Any, origin: str = "params") -> Params:
     try:
         params = TypeAdapter(Params).validate_json(text)
     except ValidationError as error:
-        raise InvalidParams([_describe(problem, origin) for problem in error.errors()]) from None
+        raise InvalidParamsError([_describe(problem, origin) for problem in error.errors()]) from None
     problems = [
         GroundupError(f"{origin}: {what}", got=got, allowed=allowed, do=do) for what, got, allowed, do in _check(params)
     ]
     if problems:
-        raise InvalidParams(problems)
+        raise InvalidParamsError(problems)
     return params
 
 

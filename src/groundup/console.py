@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
 from groundup.errors import GroundupError
 
 LINE_WIDTH = 140  # where the output is no terminal and has no width of its own

@@ -24,7 +24,7 @@ class GroundupError(Exception):
         super().__init__("; ".join(" ".join(part.split()) for part in parts))
 
 
-class InvalidParams(GroundupError):
+class InvalidParamsError(GroundupError):
     """Every problem found in the parameters at once, one line each."""
 
     def __init__(self, problems: list[GroundupError]) -> None:

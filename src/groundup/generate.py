@@ -61,7 +61,7 @@ def generate(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,
-    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
+    sampling: Sampling = Sampling(),
     stop_id: int | None = None,
     seed: int = 0,
     use_cache: bool = True,
@@ -88,7 +88,7 @@ def stream(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     *,
-    sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
+    sampling: Sampling = Sampling(),
     stop_id: int | None = None,
     seed: int = 0,
     use_cache: bool = True,
@@ -134,6 +134,8 @@ class _Reader:
         self.use_cache = use_cache
         self.cache: KeyValueCache | None = None
         self.rows: list[int] = []
+        self.padding = torch.zeros(0, dtype=torch.long)  # tokens of padding before each text
+        self.padded = False
         self.starts: dict[int, int] = {}  # where the part of each text begins that is being read
 
     def next_logits(self, texts: dict[int, list[int]]) -> Tensor:

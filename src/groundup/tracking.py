@@ -78,7 +78,7 @@ class Store:
             self.on = False
             reason = without_password(" ".join(str(error).split()))[:160]
             print(  # noqa: T201
-                f"groundup: MLflow at {without_password(tracking_uri())} failed, this stage goes on without it: {reason}; "
+                f"groundup: MLflow at {without_password(tracking_uri())} failed, the stage goes on without: {reason}; "
                 "`groundup track` fills the gap later",
                 file=sys.stderr,
             )

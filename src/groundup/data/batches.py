@@ -1,4 +1,4 @@
-"""Which sequences make up a batch, as pure functions of seed and step, so that nothing needs to be replayed to resume."""
+"""Which sequences make up a batch: pure functions of seed and step, so that nothing is replayed to resume."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache

@@ -4,9 +4,8 @@ Nothing here is data: files are fetched by `data/fetch.py`, which trusts no sour
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["corpus", "messages", "instructions", "vocabulary"]
+from groundup.data.raw import Kind
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from groundup.errors import GroundupError
@@ -75,4 +76,4 @@ def cut_at_paragraphs(text: str, shares: tuple[float, ...]) -> list[list[str]]:
         nearest = min(range(len(ends)), key=lambda index: abs(ends[index] - reached * total))
         cuts.append(max(cuts[-1], nearest + 1))
     cuts.append(len(parts))
-    return [parts[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [parts[start:end] for start, end in pairwise(cuts)]

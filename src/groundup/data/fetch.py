@@ -26,7 +26,7 @@ ARCHIVE_LIMIT_BYTES = 64 << 20  # of an archive around a file; the file's own si
 Progress = Callable[[int, int], None]
 
 
-class SourceFailed(Exception):
+class SourceFailedError(Exception):
     """One source did not give the file; the next may."""
 
 
@@ -50,13 +50,13 @@ def fetch(entry: Entry, target: Path, partial_folder: Path, mirror: Path | None,
         try:
             _from_mirror(entry, mirror, target)
             return str(mirror / entry.file)
-        except SourceFailed as failure:
+        except SourceFailedError as failure:
             failures.append(str(failure))
     for source in entry.sources:
         try:
             _from_url(entry, source, target, partial_folder, progress)
             return source.url
-        except SourceFailed as failure:
+        except SourceFailedError as failure:
             failures.append(f"{source.url}: {failure}")
     raise GroundupError(
         f"{entry.name}: no source gave the file",
@@ -69,7 +69,7 @@ def fetch(entry: Entry, target: Path, partial_folder: Path, mirror: Path | None,
 def _from_mirror(entry: Entry, mirror: Path, target: Path) -> None:
     path = mirror / entry.file
     if not path.is_file():
-        raise SourceFailed(f"{path}: no such file in the mirror")
+        raise SourceFailedError(f"{path}: no such file in the mirror")
     _check(path, entry, str(path))
     _put(path, target)
 
@@ -81,7 +81,7 @@ def _from_url(entry: Entry, source: Source, target: Path, partial_folder: Path, 
         _transfer(source.url, partial, entry.size_bytes, progress)
         try:
             _check(partial, entry, "the transfer")
-        except SourceFailed:
+        except SourceFailedError:
             partial.unlink()  # wrong bytes are no start for the next try
             raise
         _put(partial, target)
@@ -101,7 +101,7 @@ def _from_url(entry: Entry, source: Source, target: Path, partial_folder: Path, 
 def _transfer(url: str, partial: Path, limit_bytes: int, progress: Progress) -> None:
     """Read a URL into `partial`, going on behind the bytes that are already there.
 
-    Raises: SourceFailed if the server fails, sends more than `limit_bytes`, or stops early.
+    Raises: SourceFailedError if the server fails, sends more than `limit_bytes`, or stops early.
     """
     have = partial.stat().st_size if partial.exists() else 0
     # Without "identity" a server may compress, and the bytes that were kept would not be bytes of the file.
@@ -115,7 +115,7 @@ def _transfer(url: str, partial: Path, limit_bytes: int, progress: Progress) -> 
                 have = 0  # the server sends the file from its start
             expected = int(response.headers.get("Content-Length", "0")) + have
             if expected > limit_bytes:
-                raise SourceFailed(f"offers {expected} bytes, more than the {limit_bytes} allowed")
+                raise SourceFailedError(f"offers {expected} bytes, more than the {limit_bytes} allowed")
             with partial.open("ab" if have else "wb") as file:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     have += len(chunk)
@@ -124,12 +124,12 @@ def _transfer(url: str, partial: Path, limit_bytes: int, progress: Progress) -> 
                     file.write(chunk)
                     progress(have, expected or limit_bytes)
     except (requests.RequestException, ValueError) as error:
-        raise SourceFailed(_reason(error)) from None
+        raise SourceFailedError(_reason(error)) from None
     if have > limit_bytes:
         partial.unlink()
-        raise SourceFailed(f"sent more than the {limit_bytes} bytes allowed")
+        raise SourceFailedError(f"sent more than the {limit_bytes} bytes allowed")
     if have < expected:
-        raise SourceFailed(f"stopped after {have} of {expected} bytes; the next try goes on from there")
+        raise SourceFailedError(f"stopped after {have} of {expected} bytes; the next try goes on from there")
 
 
 def _reason(error: Exception) -> str:
@@ -147,39 +147,39 @@ def _reason(error: Exception) -> str:
 def extract_member(archive: Path, member: str, target: Path, limit_bytes: int) -> None:
     """Write one member of a zip archive to `target`, and nothing anywhere else.
 
-    Raises: SourceFailed if it is no zip archive, lacks the member, holds a path that leads out of a folder or a link,
-        or if the member unpacks to more than `limit_bytes`.
+    Raises: SourceFailedError if it is no zip archive, lacks the member, holds a link or a path that leads out of its
+        folder, or if the member unpacks to more than `limit_bytes`.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             for info in opened.infolist():
                 path = PurePosixPath(info.filename.replace("\\", "/"))
                 if path.is_absolute() or ".." in path.parts:
-                    raise SourceFailed(
+                    raise SourceFailedError(
                         f"the archive holds a path that leads out of its folder: {shorten(info.filename)}"
                     )
                 if (info.external_attr >> 16) & 0o170000 == 0o120000:
-                    raise SourceFailed(f"the archive holds a link: {shorten(info.filename)}")
+                    raise SourceFailedError(f"the archive holds a link: {shorten(info.filename)}")
             with opened.open(member) as source, target.open("wb") as file:
                 written = 0
                 while chunk := source.read(CHUNK_BYTES):
                     written += len(chunk)
                     if written > limit_bytes:
-                        raise SourceFailed(f"{member} unpacks to more than the {limit_bytes} bytes allowed")
+                        raise SourceFailedError(f"{member} unpacks to more than the {limit_bytes} bytes allowed")
                     file.write(chunk)
     except zipfile.BadZipFile:
-        raise SourceFailed("not a zip archive, or a damaged one") from None
+        raise SourceFailedError("not a zip archive, or a damaged one") from None
     except KeyError:
-        raise SourceFailed(f"the archive holds no {member}") from None
+        raise SourceFailedError(f"the archive holds no {member}") from None
 
 
 def _check(path: Path, entry: Entry, what: str) -> None:
     size = path.stat().st_size
     if size != entry.size_bytes:
-        raise SourceFailed(f"{what} has {size} bytes, not {entry.size_bytes}")
+        raise SourceFailedError(f"{what} has {size} bytes, not {entry.size_bytes}")
     digest = sha256_of_file(path)
     if digest != entry.sha256:
-        raise SourceFailed(f"{what} has sha256 {digest[:12]}…, not {entry.sha256[:12]}…")
+        raise SourceFailedError(f"{what} has sha256 {digest[:12]}…, not {entry.sha256[:12]}…")
 
 
 def _put(source: Path, target: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from groundup.errors import GroundupError
 from groundup.files import read_json, read_utf8
 
+PROMPT_LENGTHS_FILE = "prompt_lengths.npy"  # beside the tokens: how many of each row are the prompt
+
 
 @dataclass(frozen=True)
 class Instruction:

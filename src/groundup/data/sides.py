@@ -13,9 +13,10 @@ import numpy as np
 
 from groundup.config import SplitParams, TextKind, TokenizeParams
 from groundup.data.corpus import Document
-from groundup.data.instructions import Instruction, format_prompt
+from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction, format_prompt
 from groundup.data.messages import Message
-from groundup.data.raw import RawData, read_rows, write_rows
+from groundup.data.raw import RawData
+from groundup.data.rows import ROWS_FILE, read_rows, write_rows
 from groundup.data.split import SIDES, Row, Side, assign, assign_documents, count_leaks, passage_key
 from groundup.data.token_store import TokenStore, write_token_store
 from groundup.errors import GroundupError
@@ -24,8 +25,6 @@ from groundup.tokenizer.bpe import train_bpe
 from groundup.tokenizer.encoding import Tokenizer
 
 TOKENIZER_FOLDER = "tokenizer"
-ROWS_FILE = "rows.jsonl"
-PROMPT_LENGTHS_FILE = "prompt_lengths.npy"
 DOCUMENTS_FILE = "documents.json"
 
 
@@ -165,20 +164,20 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
             side_texts += train_texts(raw, plan, split.add_to_corpus)
         ids = tokenizer.encode_many(side_texts)
         write_token_store(
-            folder / "corpus" / side, [document + [tokenizer.end_of_text_id] for document in ids], tokenizer.vocab_size
+            folder / "corpus" / side, [[*document, tokenizer.end_of_text_id] for document in ids], tokenizer.vocab_size
         )
     for kind, sides in (("messages", plan.messages), ("instructions", plan.instructions)):
         _write_rows_by_side(tokens_folder / kind, folder / kind, sides, tokenizer.vocab_size)
 
     report = _leakage_report(texts, split.near_duplicate_similarity)
-    for kind, sides in texts.items():
-        empty = [side for side in SIDES if not any(sides[side])]
+    for text_kind, by_side in texts.items():
+        empty = [side for side in SIDES if not any(by_side[side])]
         if empty:
             raise GroundupError(
-                f"split: {kind} has too little text for its {' and '.join(empty)} side",
-                got=f"{sum(len(rows) for rows in sides.values())} texts",
+                f"split: {text_kind} has too little text for its {' and '.join(empty)} side",
+                got=f"{sum(len(rows) for rows in by_side.values())} texts",
                 allowed="at least one text a side",
-                do=f"add text, or change the shares under split for {kind}",
+                do="add text, or change the shares under split",
             )
     if report["leaks"] or report["near_leaks"]:
         raise GroundupError(

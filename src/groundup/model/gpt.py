@@ -88,7 +88,7 @@ class GPT(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights of GPT-2's width; what is added to the shortcut is scaled down, since 2 n_layers terms sum up there."""
+        """Normal weights of GPT-2's width, narrower where they add to the shortcut: 2 n_layers such terms sum up."""
         shortcut_std = INITIAL_STD / math.sqrt(2 * self.config.n_layers)
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:

@@ -25,7 +25,7 @@ def token_loss(features: Tensor, head_weight: Tensor, targets: Tensor) -> Tensor
     if torch.is_autocast_enabled(device_type):
         dtype = torch.get_autocast_dtype(device_type)
         flat, head_weight = flat.to(dtype), head_weight.to(dtype)
-    loss: Tensor = _HeadCrossEntropy.apply(flat, head_weight, wanted)  # type: ignore[no-untyped-call]
+    loss: Tensor = _HeadCrossEntropy.apply(flat, head_weight, wanted)
     return loss
 
 

@@ -4,6 +4,7 @@ Source: Sennrich et al. 2016; the book's chapter 2 and its bonus material on BPE
 """
 
 from collections import Counter
+from itertools import pairwise
 
 import regex
 
@@ -23,7 +24,7 @@ def train_bpe(texts: list[str], vocab_size: int) -> list[bytes]:
     words = [[bytes([byte]) for byte in word.encode()] for text in texts for word in regex.findall(PATTERN, text)]
     forbidden: set[tuple[bytes, bytes]] = set()
     while len(vocabulary) < vocab_size - 1:
-        pairs = Counter(pair for word in words for pair in zip(word, word[1:], strict=False) if pair not in forbidden)
+        pairs = Counter(pair for word in words for pair in pairwise(word) if pair not in forbidden)
         if not pairs:
             break
         best = min(pairs, key=lambda pair: (-pairs[pair], vocabulary.index(pair[0]), vocabulary.index(pair[1])))
@@ -52,7 +53,7 @@ def encode(text: str, vocabulary: list[bytes]) -> list[int]:
     for word in regex.findall(PATTERN, text):
         parts = [bytes([byte]) for byte in word.encode()]
         while True:
-            joined = [left + right for left, right in zip(parts, parts[1:], strict=False)]
+            joined = [left + right for left, right in pairwise(parts)]
             known = [vocabulary.index(token) for token in joined if token in vocabulary]
             if not known:
                 break

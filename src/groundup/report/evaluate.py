@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from groundup.config import EvaluateParams
+from groundup.data.split import Side
 from groundup.data.token_store import TokenStore
 from groundup.generate import Sampling, generate
 from groundup.model.gpt import GPT
@@ -69,7 +70,7 @@ def write_on(
 
 
 def evaluate_classifier(
-    folder: Path, sides: Mapping[str, LabelledRows], settings: EvaluateParams, device: torch.device
+    folder: Path, sides: Mapping[Side, LabelledRows], settings: EvaluateParams, device: torch.device
 ) -> tuple[Evaluated, ClassifierScores]:
     """The classifier on the test messages, beside the majority class and TF-IDF with logistic regression.
 
@@ -77,7 +78,9 @@ def evaluate_classifier(
     """
     model, _, facts = load_classifier(folder, device)
     classes = facts["labels"]
-    labels = {side: np.array([classes.index(label) for label in rows.labels]) for side, rows in sides.items()}
+    labels: dict[Side, np.ndarray] = {
+        side: np.array([classes.index(label) for label in rows.labels]) for side, rows in sides.items()
+    }
     test = sides["test"]
     probabilities = positive_probability(class_logits(model, test))
     on_validation, tfidf = tfidf_probabilities(

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from groundup.config import FinetuneClsParams
 from groundup.data.batches import Epochs, bucketed_batches, pad
-from groundup.data.raw import read_rows
-from groundup.data.sides import ROWS_FILE
+from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from groundup.config import FinetuneInstructParams
 from groundup.data.batches import Epochs, bucketed_batches, pad
-from groundup.data.instructions import Instruction
-from groundup.data.raw import read_rows
-from groundup.data.sides import PROMPT_LENGTHS_FILE, ROWS_FILE
+from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction
+from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.files import missing_file

@@ -11,6 +11,7 @@ pattern and the numbering of the bytes are GPT-2's (Radford et al. 2019). The bo
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 import regex
 
@@ -71,7 +72,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> list[bytes]:
     pair_counts: Counter[Pair] = Counter()
     words_with: defaultdict[Pair, set[int]] = defaultdict(set)  # an index of where to look when a pair is merged
     for index, word in enumerate(words):
-        for pair in zip(word, word[1:], strict=False):
+        for pair in pairwise(word):
             pair_counts[pair] += counts[index]
             words_with[pair].add(index)
     heap = [(-count, pair) for pair, count in pair_counts.items()]
@@ -111,12 +112,12 @@ def _merge_in_words(
     changed: set[Pair] = set()
     for index in words_with.pop(pair):
         word, count = words[index], counts[index]
-        for old in zip(word, word[1:], strict=False):
+        for old in pairwise(word):
             pair_counts[old] -= count
             changed.add(old)
         merged = merge_pair(word, pair, new_id)
         words[index] = merged
-        for new in zip(merged, merged[1:], strict=False):
+        for new in pairwise(merged):
             pair_counts[new] += count
             words_with[new].add(index)
             changed.add(new)

@@ -7,6 +7,7 @@ order), the format that OpenAI released and that Hugging Face reads as `vocab.js
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,7 @@ def split_token(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
     """The last merge that spells a token: its bytes merged by rank until two parts are left."""
     parts = [bytes([byte]) for byte in token]
     while len(parts) > 2:
-        candidates = [ranks.get(left + right, len(ranks)) for left, right in zip(parts, parts[1:], strict=False)]
+        candidates = [ranks.get(left + right, len(ranks)) for left, right in pairwise(parts)]
         at = candidates.index(min(candidates))
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
     return parts[0], parts[1]

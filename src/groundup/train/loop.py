@@ -28,13 +28,13 @@ class Task(Protocol):
     def batches(self, step: int) -> Sequence[Batch]:
         """The batches of one optimizer step; a pure function of the step."""
 
-    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+    def loss(self, model: Any, batch: Any) -> Tensor:
         """Loss of a batch in nats, summed over its targets."""
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Any) -> dict[str, float]:
         """Figures on the validation side; `loss_nats` decides which weights are kept."""
 
-    def sample(self, model: nn.Module) -> str | None:
+    def sample(self, model: Any) -> str | None:
         """Something the model says, to be read by a person."""
 
 
@@ -167,7 +167,8 @@ def _check_finite(loss: float, step: int, settings: TrainingParams) -> None:
         raise GroundupError(
             f"the training loss is no number at step {step + 1}",
             got=str(loss),
-            do=f"lower learning_rate (now {settings.learning_rate:g}) or max_grad_norm, lengthen warmup_steps, or set precision to fp32",
+            do=f"lower learning_rate (now {settings.learning_rate:g}) or max_grad_norm, lengthen warmup_steps, "
+            "or set precision to fp32",
         )
 
 

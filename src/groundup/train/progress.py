@@ -44,7 +44,8 @@ class TrainingProgress:
         self.console.print(f"    sample: {escape(one_line)}", style="dim", overflow="ellipsis", no_wrap=True)
 
     def ended(self, outcome: Outcome) -> None:
-        self.bar.stop()
+        if self.console.is_terminal:
+            self.bar.stop()
         how = "stopped early, no better since" if outcome.stopped_early else "done, best"
         self.console.print(
             f"{self.name} {how} step {outcome.best_step} (validation loss {outcome.best_loss_nats:.4f} nats)"

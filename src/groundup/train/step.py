@@ -48,7 +48,7 @@ def training_step(
     for batch in batches:
         with precision:
             loss = loss_of(model, batch)
-        (loss / n_targets).backward()  # type: ignore[no-untyped-call]
+        (loss / n_targets).backward()
         total += loss.detach().cpu()
     grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     optimizer.step()

@@ -1,0 +1,85 @@
+# For people: `make help`. For machines: `dvc repro`.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+# DVC runs `python` from PATH; these recipes see the project's environment first.
+export PATH := $(VENV)/bin:$(PATH)
+# Waiting threads that spin slow down everything beside them, several times over on two cores.
+export OMP_WAIT_POLICY ?= passive
+
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev preset repro test check format ui dag compare summary track clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "  PRESET=NAME with repro or preset: $(patsubst presets/%.yaml,%,$(wildcard presets/*.yaml))"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "groundup: $(PYTHON) is older than Python 3.11; to mend it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "-- making a Python environment in .venv"
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "-- installing the packages of constraints.txt (minutes, once)"
+	$(PIP) install --quiet --constraint constraints.txt torch setuptools
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	@echo "-- installing what tests and checks need"
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+setup: $(RUNTIME) ## Make the environment and install the pinned packages
+	@echo "-- ready; next: make repro"
+
+setup-dev: $(DEVELOPMENT)
+
+preset: $(RUNTIME) ## Write presets/$(PRESET).yaml into params.yaml
+	@test -n "$(PRESET)" || { echo "groundup: which preset? for example: make preset PRESET=small" >&2; exit 1; }
+	groundup preset $(PRESET)
+
+repro: $(RUNTIME) $(if $(PRESET),preset) ## Run the pipeline (what is out of date), then show the figures
+	groundup check
+	dvc repro
+	@groundup track
+	@groundup summary
+
+test: $(DEVELOPMENT) ## Run the tests with the coverage of src
+	pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+check: $(DEVELOPMENT) ## Lint, format and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(DEVELOPMENT) ## Put the code into its format
+	ruff check --fix .
+	ruff format .
+
+ui: $(RUNTIME) ## Open the MLflow UI on this machine (PORT=5000)
+	@echo "-- http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?compareRunsMode=CHART&workflowType=machine_learning"
+	mlflow ui --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+dag: $(RUNTIME) ## Draw the stages
+	dvc dag
+
+compare: $(RUNTIME) ## Show what changed since the last commit: parameters and figures (REV=other)
+	dvc params diff $(REV)
+	dvc metrics diff --all $(REV)
+
+summary: $(RUNTIME) ## Show the headline figures of the last run
+	@groundup summary
+
+track: $(RUNTIME) ## Write the finished pipeline to MLflow again, from its files
+	groundup track
+
+clean: ## Remove what the pipeline made; downloads, DVC's cache and MLflow's store stay
+	rm -rf data/tokens data/splits models reports/evaluate checkpoints
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

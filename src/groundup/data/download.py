@@ -1,0 +1,86 @@
+"""Bringing every wanted file to `data/raw/`: from the catalog's sources, or from the user's own folder."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from groundup.config import DataParams
+from groundup.data.catalog import Entry, entries
+from groundup.data.fetch import Progress, fetch, mirror_folder
+from groundup.data.raw import MANIFEST_FILE, Kind, RawFile, count_rows
+from groundup.errors import GroundupError
+from groundup.files import sha256_of_file, write_bytes_atomically, write_json_atomically
+
+OWN_FOLDER = Path("data/own")
+
+
+def wanted_files(data: DataParams, tokenizer: str) -> list[tuple[Kind, str]]:
+    """Kind and name of each file that the parameters ask for."""
+    wanted: list[tuple[Kind, str]] = [("corpus", name) for name in data.corpus]
+    wanted += [("messages", data.messages), ("instructions", data.instructions)]
+    if tokenizer == "gpt2":
+        wanted += [("vocabulary", name) for name in entries("vocabulary")]
+    return wanted
+
+
+def download(
+    data: DataParams,
+    tokenizer: str,
+    folder: Path,
+    partial_folder: Path,
+    progress: Callable[[str], Progress],
+) -> list[RawFile]:
+    """Put every wanted file below `folder`, checked, with a manifest.
+
+    Args:
+        progress: gives, for a file's name, what is called with the bytes as they come.
+    Raises: GroundupError for a name that is neither in the catalog nor a file under `data/own/`, for a file that no
+        source gives, and for one that cannot be read as its kind.
+    """
+    files = []
+    for kind, name in wanted_files(data, tokenizer):
+        entry = entries(kind).get(name)
+        if entry is None:
+            files.append(_take_own(kind, name, folder))
+        else:
+            target = folder / kind / entry.file
+            fetch(entry, target, partial_folder, mirror_folder(), progress(name))
+            files.append(_checked(entry, target))
+    write_json_atomically(folder / MANIFEST_FILE, {"files": [asdict(file) for file in files]})
+    return files
+
+
+def _checked(entry: Entry, path: Path) -> RawFile:
+    rows = count_rows(entry.kind, path)
+    if rows != entry.rows:
+        raise GroundupError(
+            f"{entry.name}: wrong number of rows", got=rows, allowed=str(entry.rows), do="report this as a bug"
+        )
+    return RawFile(
+        entry.kind, entry.name, f"{entry.kind}/{entry.file}", entry.licence, entry.size_bytes, entry.sha256, rows
+    )
+
+
+def _take_own(kind: Kind, name: str, folder: Path) -> RawFile:
+    path = Path(name)
+    if "/" not in name and not path.suffix:
+        raise GroundupError(
+            f"data.{kind}: no such data set",
+            got=name,
+            allowed=f"{', '.join(entries(kind))}, or a path such as data/own/{name}.txt",
+            do=f"change data.{kind}",
+        )
+    if not path.resolve().is_relative_to(OWN_FOLDER.resolve()):
+        raise GroundupError(
+            f"data.{kind}: your own files must lie in {OWN_FOLDER}/, where DVC sees when they change",
+            got=name,
+            do=f"copy the file there and set data.{kind} to {OWN_FOLDER}/{path.name}",
+        )
+    if not path.is_file():
+        raise GroundupError(f"data.{kind}: no such file", got=name, do=f"put the file there or change data.{kind}")
+    rows = count_rows(kind, path)
+    target = folder / kind / path.name
+    if target.exists():
+        raise GroundupError(f"data.{kind}: two files have the same name", got=path.name, do="rename one of them")
+    write_bytes_atomically(target, path.read_bytes())
+    return RawFile(kind, name, f"{kind}/{path.name}", "your own", target.stat().st_size, sha256_of_file(target), rows)

@@ -1,0 +1,26 @@
+"""Rows of text on disk, one JSON object a line, beside the tokens of the same rows."""
+
+import json
+from pathlib import Path
+
+from groundup.files import missing_file, write_text_atomically
+
+ROWS_FILE = "rows.jsonl"
+
+
+def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    """Rows as one JSON object a line."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_text_atomically(path, text)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows that `write_rows` wrote.
+
+    Raises: GroundupError if the file is missing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise missing_file(path) from None
+    return [json.loads(line) for line in text.split("\n") if line]
