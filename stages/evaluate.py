@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from groundup.config import load_params
 from groundup.data.split import SIDES
 from groundup.data.token_store import TokenStore
 from groundup.files import folder_written_atomically, read_json
 from groundup.report.evaluate import evaluate_classifier, evaluate_instructions, evaluate_language_model
+from groundup.report.record import record_reports
 from groundup.report.tables import METRICS_FILE
 from groundup.report.write import write_evaluation
 from groundup.tasks.classify import LabelledRows
@@ -34,6 +36,7 @@ def evaluate(params: Any, run: StageRun) -> None:
         summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report)
     run.log_figures(summary)
     run.log_path(EVALUATION)
+    record_reports(load_params(), REPORTS)  # so that plain `dvc repro` fills the pipeline's own run too
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ NotNegative = Annotated[float, Within(ge=0.0)]
 class Section:
     """A part of `params.yaml`. An unknown key is an error, never ignored."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,10 @@ def _describe(problem: ErrorDetails, origin: str) -> GroundupError:
         )
     allowed = problem["msg"].removeprefix("Input should be ").replace("an object", "a section with keys")
     return GroundupError(
-        f"{origin}: {key} has a wrong value", got=problem["input"], allowed=allowed, do=f"change {key}"
+        f"{origin}: {key} has a wrong value",
+        got="nothing" if problem["input"] is None else problem["input"],
+        allowed=allowed,
+        do=f"change {key}",
     )
 
 
@@ -338,7 +342,7 @@ def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
                 f"below {model.context_length}, to leave room for a prompt",
                 f"lower {key}",
             )
-    if runtime.device.split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", runtime.device):
         yield "runtime.device is unknown", runtime.device, "auto, cpu, cuda, cuda:N, mps", "set runtime.device to auto"
 
 

@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old content or the new, never half of it."""
 
+import codecs
 import contextlib
 import hashlib
 import json
@@ -44,7 +45,7 @@ def read_json(path: Path) -> Any:
     Raises: GroundupError if it is missing, not UTF-8 or not JSON.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8"))
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise missing_file(path) from None
     except UnicodeDecodeError as error:
@@ -86,14 +87,17 @@ def replace_folder(new: Path, path: Path) -> None:
         os.replace(new, path)
         return
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    os.replace(path, aside / path.name)
     try:
-        os.replace(new, path)
-    except BaseException:
-        os.replace(aside / path.name, path)
-        raise
+        os.replace(path, aside / path.name)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            os.replace(aside / path.name, path)
+            raise
+        shutil.rmtree(aside / path.name, ignore_errors=True)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is kept if it holds the old folder that could not be put back
+            aside.rmdir()
 
 
 def sha256_of_file(path: Path) -> str:
@@ -110,7 +114,7 @@ def read_utf8(path: Path) -> str:
         data = path.read_bytes()
     except FileNotFoundError:
         raise missing_file(path) from None
-    if not data.strip():
+    if not data.removeprefix(codecs.BOM_UTF8).strip():
         raise GroundupError(f"{path}: the file is empty", do="give a file with text in it")
     try:
         text = data.decode("utf-8-sig")
@@ -123,3 +127,19 @@ def read_utf8(path: Path) -> str:
             do=f"convert it, for example `iconv -f latin1 -t utf-8 {path}`",
         ) from None
     return text.replace("\r\n", "\n")
+
+
+def whole_characters(text: str, where: str) -> str:
+    """The text, if UTF-8 can hold it: JSON can spell half a character, such as `\\ud83d`.
+
+    Raises: GroundupError if it cannot.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise GroundupError(
+            f"{where} holds half a character",
+            got=text.encode("ascii", "backslashreplace").decode(),
+            do="mend the text or remove the row",
+        ) from None
+    return text

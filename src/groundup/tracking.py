@@ -314,7 +314,7 @@ def record_pipeline(
     curves: Mapping[str, Sequence[CurveRow]],
     figures: Mapping[str, float],
     artifacts: Sequence[Path],
-    lock: Path,
+    lock: Path | None,
 ) -> str | None:
     """Write a whole pipeline, from DVC's files, onto its parent run; doing so twice changes nothing.
 
@@ -336,7 +336,7 @@ def record_pipeline(
         store.log_figures(run_id, figures)
         for path in artifacts:
             store.log_path(run_id, path)
-        if lock.exists():
+        if lock is not None and lock.exists():
             store.client.set_tag(run_id, "dvc.lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest())
         store.end(run_id, "FINISHED")
         return run_id

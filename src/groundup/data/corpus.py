@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from groundup.errors import GroundupError
-from groundup.files import read_utf8
+from groundup.files import read_utf8, whole_characters
 from groundup.tokenizer.bpe import END_OF_TEXT
 
 
@@ -31,7 +31,7 @@ def read_documents(path: Path, source: str) -> list[Document]:
     if path.suffix == ".jsonl":
         texts = [_text_of_line(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     else:
-        texts = re.split(rf"^{re.escape(END_OF_TEXT)}\n?", text, flags=re.MULTILINE)
+        texts = re.split(rf"^{re.escape(END_OF_TEXT)}(?:\n|\Z)", text, flags=re.MULTILINE)
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise GroundupError(f"{path}: no text between the separators", do="give a file with text in it")
@@ -50,7 +50,7 @@ def _text_of_line(path: Path, number: int, line: str) -> str:
             allowed='an object such as {"text": "…"}',
             do="mend the line",
         )
-    return str(value["text"])
+    return whole_characters(value["text"], f"{path}: line {number}")
 
 
 def paragraphs(text: str) -> list[str]:
@@ -61,9 +61,12 @@ def paragraphs(text: str) -> list[str]:
 def cut_at_paragraphs(text: str, shares: tuple[float, ...]) -> list[list[str]]:
     """One long document as contiguous parts, cut at the paragraph ends nearest to the wanted shares of its bytes.
 
-    Returns: the paragraphs of each part; all of them in order are the text.
+    A text with too few paragraphs to have a side each is cut at line ends.
+    Returns: the paragraphs (or lines) of each part; all of them in order are the text.
     """
     parts = paragraphs(text)
+    if len(parts) < len(shares):
+        parts = text.splitlines(keepends=True)
     ends = []  # bytes up to the end of each paragraph
     total = 0
     for part in parts:

@@ -44,6 +44,7 @@ def download(
             files.append(_take_own(kind, name, folder))
         else:
             target = folder / kind / entry.file
+            _refuse_second(kind, target)
             fetch(entry, target, partial_folder, mirror_folder(), progress(name))
             files.append(_checked(entry, target))
     write_json_atomically(folder / MANIFEST_FILE, {"files": [asdict(file) for file in files]})
@@ -59,6 +60,11 @@ def _checked(entry: Entry, path: Path) -> RawFile:
     return RawFile(
         entry.kind, entry.name, f"{entry.kind}/{entry.file}", entry.licence, entry.size_bytes, entry.sha256, rows
     )
+
+
+def _refuse_second(kind: Kind, target: Path) -> None:
+    if target.exists():
+        raise GroundupError(f"data.{kind}: two files have the same name", got=target.name, do="rename your own one")
 
 
 def _take_own(kind: Kind, name: str, folder: Path) -> RawFile:
@@ -80,7 +86,6 @@ def _take_own(kind: Kind, name: str, folder: Path) -> RawFile:
         raise GroundupError(f"data.{kind}: no such file", got=name, do=f"put the file there or change data.{kind}")
     rows = count_rows(kind, path)
     target = folder / kind / path.name
-    if target.exists():
-        raise GroundupError(f"data.{kind}: two files have the same name", got=path.name, do="rename one of them")
+    _refuse_second(kind, target)
     write_bytes_atomically(target, path.read_bytes())
     return RawFile(kind, name, f"{kind}/{path.name}", "your own", target.stat().st_size, sha256_of_file(target), rows)

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -59,8 +60,7 @@ def fetch(entry: Entry, target: Path, partial_folder: Path, mirror: Path | None,
         except SourceFailedError as failure:
             failures.append(f"{source.url}: {failure}")
     raise GroundupError(
-        f"{entry.name}: no source gave the file",
-        got=" | ".join(shorten(failure, 160) for failure in failures),
+        f"{entry.name}: no source gave the file: {' | '.join(shorten(failure, 300) for failure in failures)}",
         allowed=f"{entry.size_bytes} bytes with sha256 {entry.sha256[:12]}…",
         do=f"connect to the internet, or set {MIRROR_VARIABLE} to a folder that holds {entry.file}",
     ) from None
@@ -108,7 +108,7 @@ def _transfer(url: str, partial: Path, limit_bytes: int, progress: Progress) -> 
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as response:
-            if response.status_code == 416:  # nothing behind what we have: it was whole already
+            if response.status_code == 416 and have:  # nothing behind what we have: it was whole already
                 return
             response.raise_for_status()
             if response.status_code != 206:
@@ -167,8 +167,8 @@ def extract_member(archive: Path, member: str, target: Path, limit_bytes: int) -
                     if written > limit_bytes:
                         raise SourceFailedError(f"{member} unpacks to more than the {limit_bytes} bytes allowed")
                     file.write(chunk)
-    except zipfile.BadZipFile:
-        raise SourceFailedError("not a zip archive, or a damaged one") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        raise SourceFailedError("not a zip archive, or a damaged or an encrypted one") from None
     except KeyError:
         raise SourceFailedError(f"the archive holds no {member}") from None
 

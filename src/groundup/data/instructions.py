@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.errors import GroundupError
-from groundup.files import read_json, read_utf8
+from groundup.files import read_json, read_utf8, whole_characters
 
 PROMPT_LENGTHS_FILE = "prompt_lengths.npy"  # beside the tokens: how many of each row are the prompt
 
@@ -67,7 +67,7 @@ def _row(path: Path, where: str, row: Any) -> Instruction:
             if not isinstance(values[name], str) or (needed and not values[name].strip())
         ]
         if not wrong:
-            return Instruction(**values)
+            return Instruction(**{name: whole_characters(text, f"{path}: {where}") for name, text in values.items()})
         problem = f"{path}: {where} has no text under {' and '.join(wrong)}"
     else:
         problem = f"{path}: {where} is not an object"

@@ -4,6 +4,8 @@ Tab-separated files (`label<TAB>text`, as the SMS Spam Collection has it) are re
 a character of the message. Comma-separated files (`.csv`) have a header with the columns `label` and `text`.
 """
 
+import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,24 +49,32 @@ def _read_tsv(path: Path) -> list[Message]:
 
 
 def _read_csv(path: Path) -> list[Message]:
-    import io
-
-    import pandas as pd
-
+    reader = csv.DictReader(io.StringIO(read_utf8(path), newline=""), strict=True)
+    rows = []
     try:
-        frame = pd.read_csv(io.StringIO(read_utf8(path)), dtype=str, keep_default_na=False)
-    except pd.errors.ParserError as error:
-        raise GroundupError(f"{path}: not a readable CSV file", got=str(error), do="mend the row") from None
-    missing = [column for column in ("label", "text") if column not in frame.columns]
-    if missing:
+        columns = reader.fieldnames or []
+        missing = [column for column in ("label", "text") if column not in columns]
+        if missing:
+            raise GroundupError(
+                f"{path}: no column {' and no column '.join(missing)}",
+                got=", ".join(columns),
+                allowed="a header with label and text",
+                do="rename the columns",
+            )
+        for row in reader:
+            if None in row:
+                raise GroundupError(
+                    f"{path}: line {reader.line_num} has more fields than the header",
+                    got=", ".join([*list(row.values())[:-1], *row[None]]),
+                    allowed=f"{len(columns)} fields",
+                    do="put a text with commas in quotation marks",
+                )
+            rows.append(_row(path, reader.line_num, row["label"] or "", row["text"] or ""))
+    except csv.Error as error:
         raise GroundupError(
-            f"{path}: no column {' and no column '.join(missing)}",
-            got=", ".join(map(str, frame.columns)),
-            allowed="a header with label and text",
-            do="rename the columns",
-        )
-    pairs = zip(frame["label"], frame["text"], strict=True)
-    return [_row(path, number, label, text) for number, (label, text) in enumerate(pairs, start=2)]
+            f"{path}: line {reader.line_num} is no readable CSV", got=str(error), do="mend the row"
+        ) from None
+    return rows
 
 
 def _row(path: Path, number: int, label: str, text: str) -> Message:

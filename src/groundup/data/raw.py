@@ -7,6 +7,7 @@ from typing import Literal
 from groundup.data.corpus import Document, read_documents
 from groundup.data.instructions import Instruction, read_instructions
 from groundup.data.messages import Message, read_messages
+from groundup.errors import GroundupError
 from groundup.files import read_json
 
 MANIFEST_FILE = "manifest.json"
@@ -52,7 +53,12 @@ def read_raw(folder: Path) -> RawData:
 
     Raises: GroundupError if the folder is missing or one of its files is not what it should be.
     """
-    files = [RawFile(**file) for file in read_json(folder / MANIFEST_FILE)["files"]]
+    try:
+        files = [RawFile(**file) for file in read_json(folder / MANIFEST_FILE)["files"]]
+    except (TypeError, KeyError):
+        raise GroundupError(
+            f"{folder / MANIFEST_FILE}: not a list of files", do="remove the folder and run `dvc repro`"
+        ) from None
     return RawData(
         documents=[
             document

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from groundup.errors import GroundupError
 from groundup.files import missing_file, write_text_atomically
 
 ROWS_FILE = "rows.jsonl"
@@ -20,7 +21,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     Raises: GroundupError if the file is missing.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = path.read_bytes().decode().split("\n")
+        return [json.loads(line) for line in lines if line]
     except FileNotFoundError:
         raise missing_file(path) from None
-    return [json.loads(line) for line in text.split("\n") if line]
+    except ValueError:
+        raise GroundupError(f"{path}: damaged rows", do="remove the folder and run `dvc repro`") from None

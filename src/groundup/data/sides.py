@@ -17,7 +17,7 @@ from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction, format_
 from groundup.data.messages import Message
 from groundup.data.raw import RawData
 from groundup.data.rows import ROWS_FILE, read_rows, write_rows
-from groundup.data.split import SIDES, Row, Side, assign, assign_documents, count_leaks, passage_key
+from groundup.data.split import SIDES, Row, Side, assign, assign_documents, count_leaks, normalise, passage_key
 from groundup.data.token_store import TokenStore, write_token_store
 from groundup.errors import GroundupError
 from groundup.files import read_json, write_json_atomically
@@ -161,7 +161,7 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
             texts["corpus"][side] += [passage_key(part) for part in parts] if document.whole_source else parts
         side_texts = ["".join(parts) for parts in passages if parts]
         if side == "train":
-            side_texts += train_texts(raw, plan, split.add_to_corpus)
+            side_texts += _added_texts(raw, plan, split)
         ids = tokenizer.encode_many(side_texts)
         write_token_store(
             folder / "corpus" / side, [[*document, tokenizer.end_of_text_id] for document in ids], tokenizer.vocab_size
@@ -171,7 +171,8 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
 
     report = _leakage_report(texts, split.near_duplicate_similarity)
     for text_kind, by_side in texts.items():
-        empty = [side for side in SIDES if not any(by_side[side])]
+        found = plan.documents if text_kind == "corpus" else [by_side]
+        empty = [side for side in SIDES if not any(each.get(side) for each in found)]
         if empty:
             raise GroundupError(
                 f"split: {text_kind} has too little text for its {' and '.join(empty)} side",
@@ -194,6 +195,17 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
         for side in SIDES
     }
     return report
+
+
+def _added_texts(raw: RawData, plan: SidePlan, split: SplitParams) -> list[str]:
+    """Train texts of other kinds that pretraining reads too, without any that the corpus keeps for its other sides."""
+    kept = {
+        normalise(part)
+        for document in plan.documents
+        for side in ("validation", "test")
+        for part in document.get(side, [])
+    }
+    return [text for text in train_texts(raw, plan, split.add_to_corpus) if normalise(text) not in kept]
 
 
 def _by_side(texts: list[str], sides: list[Side | None]) -> dict[Side, list[str]]:

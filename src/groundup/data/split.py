@@ -150,7 +150,7 @@ def assign_documents(documents: Sequence[Document], shares: Sequence[float], see
     whole = [document for document in documents if not document.whole_source]
     sides = iter(assign([Row(document.text) for document in whole], shares, seed))
     result: list[dict[Side, list[str]]] = []
-    seen_before: set[str] = set()
+    seen_before = {key for document in whole if (key := passage_key(document.text))}
     for document in documents:
         if not document.whole_source:
             side = next(sides)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -46,10 +47,10 @@ class TokenStore:
                 raise missing_file(folder / name)
         try:
             store = cls(
-                np.load(folder / TOKENS_FILE, mmap_mode="r", allow_pickle=False),
-                np.load(folder / OFFSETS_FILE, allow_pickle=False),
+                np.lib.format.open_memmap(folder / TOKENS_FILE, mode="r"),
+                np.array(np.lib.format.open_memmap(folder / OFFSETS_FILE, mode="r")),
             )
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, TokenError) as error:
             raise GroundupError(
                 f"{folder}: damaged token arrays", got=str(error), do="remove the folder and run `dvc repro`"
             ) from None

@@ -22,29 +22,29 @@ def train_bpe(texts: list[str], vocab_size: int) -> list[bytes]:
     """The bytes of every token in the order of ids; one id is kept free for <|endoftext|>."""
     vocabulary = gpt2_bytes()
     words = [[bytes([byte]) for byte in word.encode()] for text in texts for word in regex.findall(PATTERN, text)]
-    forbidden: set[tuple[bytes, bytes]] = set()
     while len(vocabulary) < vocab_size - 1:
-        pairs = Counter(pair for word in words for pair in pairwise(word) if pair not in forbidden)
+        pairs = Counter(pair for word in words for pair in pairwise(word))
         if not pairs:
             break
+        # The most frequent; of equals the one with the smaller ids, so that the order of the texts plays no part.
         best = min(pairs, key=lambda pair: (-pairs[pair], vocabulary.index(pair[0]), vocabulary.index(pair[1])))
         if pairs[best] < 2:
-            break
-        if best[0] + best[1] in vocabulary:
-            forbidden.add(best)
-            continue
+            break  # a pair that stands once would save one token in one place
         vocabulary.append(best[0] + best[1])
         words = [merge(word, best) for word in words]
     return vocabulary
 
 
 def merge(word: list[bytes], pair: tuple[bytes, bytes]) -> list[bytes]:
-    """Join every occurrence of the pair, from left to right."""
-    if len(word) < 2:
-        return word
-    if (word[0], word[1]) == pair:
-        return [word[0] + word[1], *merge(word[2:], pair)]
-    return [word[0], *merge(word[1:], pair)]
+    """Join every occurrence of the pair, from left to right: of three equal letters in a row, the first two."""
+    joined: list[bytes] = []
+    waiting = list(word)
+    while waiting:
+        if tuple(waiting[:2]) == pair:
+            joined.append(waiting.pop(0) + waiting.pop(0))
+        else:
+            joined.append(waiting.pop(0))
+    return joined
 
 
 def encode(text: str, vocabulary: list[bytes]) -> list[int]:
@@ -57,7 +57,7 @@ def encode(text: str, vocabulary: list[bytes]) -> list[int]:
             known = [vocabulary.index(token) for token in joined if token in vocabulary]
             if not known:
                 break
-            at = joined.index(vocabulary[min(known)])
+            at = joined.index(vocabulary[min(known)])  # the leftmost, if it stands in several places
             parts[at : at + 2] = [joined[at]]
         ids += [vocabulary.index(part) for part in parts]
     return ids

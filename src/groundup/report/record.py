@@ -11,8 +11,11 @@ STAGES_WITH_METRICS = ("tokenize", "split", "pretrain", "finetune_cls", "finetun
 TRAININGS = STAGES_WITH_METRICS[2:]
 
 
-def record_reports(params: Params, reports: Path, lock: Path) -> str | None:
+def record_reports(params: Params, reports: Path, lock: Path | None = None) -> str | None:
     """Write curves, final figures and the report of a finished pipeline onto its run.
+
+    Args:
+        lock: DVC's lock file; None while DVC has not yet written it.
 
     Returns: the run's id, or None if tracking is off or failed.
     Raises: GroundupError if the pipeline is not finished.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,11 +34,9 @@ def write_metrics(path: Path, figures: Mapping[str, Any]) -> None:
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """A CSV file for `dvc plots`."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rounded(row) for row in rows)
-    write_text_atomically(path, buffer.getvalue())
+    import pandas as pd
+
+    write_text_atomically(path, pd.DataFrame([rounded(row) for row in rows]).to_csv(index=False, lineterminator="\n"))
 
 
 def read_table(path: Path) -> list[dict[str, float]]:
@@ -47,13 +44,20 @@ def read_table(path: Path) -> list[dict[str, float]]:
 
     Raises: GroundupError if it is missing or damaged.
     """
+    import pandas as pd
+
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with more fields than the header
+            frame = pd.read_csv(path, index_col=False).astype(float)
+        if frame.isna().any(axis=None):
+            raise ValueError("a field is missing")
+        rows: list[dict[str, float]] = frame.to_dict("records")
     except FileNotFoundError:
         raise missing_file(path) from None
-    except (TypeError, ValueError):
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning):
         raise GroundupError(f"{path}: not a table of numbers", do="run `dvc repro` to write it again") from None
+    return rows
 
 
 def write_training_report(folder: Path, outcome: Outcome, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def write_training_report(folder: Path, outcome: Outcome, extra: Mapping[str, An
     """
     write_table(folder / TRAIN_FILE, [vars(row) for row in outcome.train_rows])
     write_table(folder / VALIDATION_FILE, outcome.validation_rows)
-    metrics = outcome.metrics() | dict(extra)
+    metrics: dict[str, Any] = rounded(outcome.metrics() | dict(extra))
     write_metrics(folder / METRICS_FILE, metrics)
     return metrics
 

@@ -113,11 +113,10 @@ class InstructTask:
     def sample(self, model: GPT) -> str | None:
         if not self.settings.sample_tokens:
             return None
-        row = int(self.validation.fitting(self.context_length)[0])
-        answer = answers(model, self.validation, [row], self.tokenizer, self.settings.sample_tokens, batch_size=1)[
-            0
-        ].text
-        return f"{self.tokenizer.decode(self.validation.prompt(row).tolist())}{answer}"
+        chosen = int(self.validation.fitting(self.context_length)[0])
+        row = self.validation.rows[chosen]
+        given = answers(model, self.validation, [chosen], self.tokenizer, self.settings.sample_tokens, batch_size=1)[0]
+        return f"{row.instruction} {row.input}".strip() + f"\n{given.text}"
 
 
 @torch.no_grad()

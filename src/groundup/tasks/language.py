@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from groundup.config import PretrainParams
-from groundup.data.batches import window_starts
+from groundup.data.batches import pad, window_starts
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.generate import Sampling, generate
@@ -161,10 +161,4 @@ def _window_starts(length: int, context_length: int, stride: int) -> range:
 
 
 def _stack(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    width = max(len(inputs) for inputs, _ in windows)
-    inputs = np.zeros((len(windows), width), dtype=np.int64)
-    targets = np.full((len(windows), width), IGNORE_INDEX, dtype=np.int64)
-    for row, (window, wanted) in enumerate(windows):
-        inputs[row, : len(window)] = window
-        targets[row, : len(wanted)] = wanted
-    return inputs, targets
+    return pad([inputs for inputs, _ in windows], 0), pad([targets for _, targets in windows], IGNORE_INDEX)

@@ -112,20 +112,22 @@ def train(
         model.train()
         seed_torch(seed, "dropout", step)  # so that a step's dropout depends on the step alone
         result = training_step(model, optimizer, task.batches(step), task.loss, precision, settings.max_grad_norm)
-        _check_finite(result.loss_nats, step, settings)
+        _check_finite("training", result.loss_nats, step + 1, settings)
         outcome.steps = step + 1
         outcome.tokens += result.n_tokens
         window.add(result.loss_nats, result.n_targets, result.n_tokens)
 
         last = outcome.steps == task.max_steps
-        if outcome.steps % settings.log_interval == 0 or last:
+        evaluates = last or outcome.steps % settings.evaluation_interval == 0
+        if evaluates or outcome.steps % settings.log_interval == 0:
             row = TrainRow(outcome.steps, outcome.tokens, window.loss_nats, rate, result.grad_norm)
             outcome.train_rows.append(row)
             for observer in observers:
                 observer.logged(row, window.tokens_per_s)
             window = _Window()
-        if outcome.steps % settings.evaluation_interval == 0 or last:
+        if evaluates:
             improved = _validate(model, task, outcome, observers)
+            _check_finite("validation", outcome.validation_rows[-1]["loss_nats"], outcome.steps, settings)
             window.restart_clock()
             if improved:
                 best_weights = _copy_of_trainable(model)
@@ -162,10 +164,10 @@ def _waited_long_enough(outcome: Outcome, patience: int) -> bool:
     return patience > 0 and since_best >= patience
 
 
-def _check_finite(loss: float, step: int, settings: TrainingParams) -> None:
+def _check_finite(kind: str, loss: float, step: int, settings: TrainingParams) -> None:
     if not math.isfinite(loss):
         raise GroundupError(
-            f"the training loss is no number at step {step + 1}",
+            f"the {kind} loss is no number at step {step}",
             got=str(loss),
             do=f"lower learning_rate (now {settings.learning_rate:g}) or max_grad_norm, lengthen warmup_steps, "
             "or set precision to fp32",

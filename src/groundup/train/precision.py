@@ -32,6 +32,8 @@ def prepare_runtime(runtime: RuntimeParams) -> torch.device:
         torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this set
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling new memory with NaN, which comes along with it, is for finding bugs and costs time at every allocation.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return choose_device(runtime.device)
 
 

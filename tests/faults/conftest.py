@@ -1,0 +1,55 @@
+"""A small project in a temporary folder, and the stages run in it as `dvc repro` would run them."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+# The helpers of the unit tests serve here too; they lie beside those tests.
+UNIT = str(Path(__file__).resolve().parents[1] / "unit")
+if UNIT not in sys.path:
+    sys.path.append(UNIT)
+
+from fault_helpers import Project, fill_own_folder, small_params  # noqa: E402
+
+
+def quiet_environment(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("MLFLOW_TRACKING_URI", "off")
+    patch.setenv("GROUNDUP_MIRROR", "")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "DVC_ROOT"):
+        patch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with own texts and parameters, in which no stage has run."""
+    quiet_environment(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    fill_own_folder(tmp_path)
+    made = Project(tmp_path)
+    made.write_params(small_params())
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished_folder(tmp_path_factory):
+    """A project in which the stages up to pretrain have run once."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        quiet_environment(patch)
+        patch.chdir(folder)
+        fill_own_folder(folder)
+        made = Project(folder)
+        made.write_params(small_params())
+        for name in ("download", "tokenize", "split", "pretrain"):
+            result = made.run(name)
+            assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def finished(finished_folder, project):
+    """A fresh copy of a project in which the stages up to pretrain have run."""
+    shutil.copytree(finished_folder, project.folder, dirs_exist_ok=True)
+    return project

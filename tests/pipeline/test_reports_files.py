@@ -1,0 +1,257 @@
+"""The files of an evaluation, written from made-up figures: what they hold, and who reads them next."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pytest
+
+from groundup.config import load_params
+from groundup.errors import GroundupError
+from groundup.files import read_json, sha256_of_file, write_json_atomically
+from groundup.report import record
+from groundup.report.evaluate import ClassifierScores, Evaluated
+from groundup.report.metrics import classification_figures
+from groundup.report.record import record_reports
+from groundup.report.tables import rounded, write_metrics, write_table
+from groundup.report.terminal import print_summary
+from groundup.report.write import TRAININGS, write_evaluation
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LABELS = np.array([0, 0, 0, 1, 1, 0, 1, 0, 0, 1])
+GPT = np.array([0.11, 0.62, 0.05, 0.91, 0.44, 0.2, 0.77, 0.33, 0.31, 0.87])
+TFIDF = np.array([0.2, 0.1, 0.3, 0.8, 0.7, 0.6, 0.9, 0.4, 0.2, 0.55])
+THRESHOLD = 0.5
+HOSTILE = "<script>alert(1)</script> `x` | # y\n[/bold] \u2028 'quoted' \"twice\" \\ 東京"
+SPLIT = {
+    "leaks": 0,
+    "near_leaks": 0,
+    "messages": {"copies_left_out": 3, "shares": {"test": {"ham": 0.6, "spam": 0.4}}},
+}
+
+
+def curve(start: float) -> list[dict[str, float]]:
+    return [{"step": float(n), "tokens": 64.0 * n, "loss_nats": start / n} for n in range(1, 5)]
+
+
+def write_trainings(reports: Path) -> None:
+    """What the stages before `evaluate` leave in `reports/`."""
+    for number, name in enumerate(TRAININGS, start=3):
+        train = [each | {"learning_rate": 0.01, "grad_norm": 1.25} for each in curve(number)]
+        write_table(reports / name / "train.csv", train)
+        write_table(reports / name / "validation.csv", [each | {"accuracy": 0.5} for each in curve(number + 0.5)[1::2]])
+        write_metrics(reports / name / "metrics.json", {"steps": 4, "best": {"loss_nats": number / 3}})
+    write_metrics(reports / "tokenize" / "metrics.json", {"vocab_size": 300})
+    write_metrics(reports / "split" / "metrics.json", SPLIT)
+
+
+def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
+    def figures(scores: np.ndarray) -> dict[str, Any]:
+        return classification_figures(LABELS, scores, THRESHOLD, 0.95) | {"threshold": THRESHOLD}
+
+    language = Evaluated(
+        {"loss_nats": 10 / 3, "perplexity": 28.03, "bits_per_byte": 2.0 / 3, "tokens": 99, "bytes": 300},
+        [{"prompt": HOSTILE, "text": HOSTILE}],
+    )
+    baselines = {"majority": figures(np.full(10, 0.4)), "tfidf_logreg": figures(TFIDF)}
+    classifier = Evaluated(
+        figures(GPT) | {"rows": 10, "baselines": baselines},
+        [
+            {
+                "text": f"{n} {HOSTILE}",
+                "label": ["ham", "spam"][label],
+                "probability": float(probability),
+                "right": bool((probability >= THRESHOLD) == label),
+            }
+            for n, (label, probability) in enumerate(zip(LABELS, GPT, strict=True))
+        ],
+    )
+    scores = ClassifierScores(["ham", "spam"], LABELS, {"GPT": GPT, "TF-IDF + logistic regression": TFIDF})
+    answer = {"instruction": HOSTILE, "input": HOSTILE, "wanted": HOSTILE, "answer": HOSTILE}
+    instruct = Evaluated(
+        {"response_loss_nats": 2.5, "exact_match": 0.25, "token_f1": 1 / 7, "ended": 1.0, "rows": 4},
+        [answer | {"exact_match": True, "token_f1": 1.0, "ended": True}],
+    )
+    return language, classifier, scores, instruct
+
+
+def write_all(reports: Path) -> dict[str, Any]:
+    write_trainings(reports)
+    (reports / "evaluate").mkdir(parents=True)
+    language, classifier, scores, instruct = evaluated()
+    return write_evaluation(reports, reports / "evaluate", language, classifier, scores, instruct, SPLIT)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    reports = tmp_path_factory.mktemp("written") / "reports"
+    return reports, write_all(reports)
+
+
+def test_an_evaluation_writes_its_files_and_no_other(written: tuple[Path, dict[str, Any]]) -> None:
+    reports, _ = written
+    assert {path.name for path in (reports / "evaluate").iterdir()} == {
+        "report.md",
+        "language_model_samples.json",
+        "classifier_samples.json",
+        "instruct_samples.json",
+        "pretrain_losses.png",
+        "finetune_cls_losses.png",
+        "finetune_instruct_losses.png",
+        "confusion.png",
+        "roc.png",
+    }
+    assert {path.name for path in reports.iterdir() if path.is_file()} == {"summary.json", "confusion.csv", "roc.csv"}
+
+
+def test_the_same_figures_give_the_same_bytes(written: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    reports, summary = written
+    again = tmp_path / "elsewhere"
+    assert write_all(again) == summary
+    names = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
+    assert len(names) == 23
+    assert [str(name) for name in names if sha256_of_file(reports / name) != sha256_of_file(again / name)] == []
+
+
+def test_the_summary_that_is_returned_is_the_one_in_the_file(written: tuple[Path, dict[str, Any]]) -> None:
+    reports, summary = written
+    assert read_json(reports / "summary.json") == summary
+    language, classifier, _, instruct = evaluated()
+    assert summary == rounded(
+        {
+            "language_model": language.figures,
+            "classifier": classifier.figures,
+            "instruct": instruct.figures,
+            "split": {"leaks": 0, "near_leaks": 0},
+        }
+    )
+    assert summary["language_model"]["bits_per_byte"] == 0.666667
+
+
+def test_the_confusion_table_has_one_row_for_each_message(written: tuple[Path, dict[str, Any]]) -> None:
+    reports, summary = written
+    lines = (reports / "confusion.csv").read_text().splitlines()
+    assert lines[0] == "is,called"
+    confusion = summary["classifier"]["confusion"]
+    assert Counter(lines[1:]) == {
+        "ham,ham": confusion["true_negative"],
+        "ham,spam": confusion["false_positive"],
+        "spam,ham": confusion["false_negative"],
+        "spam,spam": confusion["true_positive"],
+    }
+    assert len(lines) == 1 + len(LABELS)
+
+
+def test_the_area_under_the_roc_table_is_the_figure_in_the_summary(written: tuple[Path, dict[str, Any]]) -> None:
+    reports, summary = written
+    rows = [tuple(map(float, line.split(","))) for line in (reports / "roc.csv").read_text().splitlines()[1:]]
+    assert rows[0] == (0.0, 0.0)
+    assert rows[-1] == (1.0, 1.0)
+    assert rows == sorted(rows)
+    area = sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(rows))
+    assert area == pytest.approx(summary["classifier"]["roc_auc"], abs=1e-5)
+
+
+def test_samples_come_back_as_they_were(written: tuple[Path, dict[str, Any]]) -> None:
+    reports, _ = written
+    language, classifier, _, instruct = evaluated()
+    for name, expected in (("language_model", language), ("classifier", classifier), ("instruct", instruct)):
+        assert read_json(reports / "evaluate" / f"{name}_samples.json") == expected.samples
+
+
+def test_the_report_names_only_images_that_are_there(written: tuple[Path, dict[str, Any]]) -> None:
+    folder = written[0] / "evaluate"
+    images = {part.split(")")[0] for part in (folder / "report.md").read_text(encoding="utf-8").split("](")[1:]}
+    assert images == {path.name for path in folder.glob("*.png")}
+
+
+def test_the_terminal_summary_reads_these_files(
+    written: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_summary(written[0])
+    out = capsys.readouterr().out
+    assert "0.667" in out
+    assert "[/bold]" in out
+
+
+class Recorder:
+    """Takes what would go to MLflow."""
+
+    def __init__(self) -> None:
+        self.curves: Mapping[str, Sequence[Mapping[str, float]]] = {}
+        self.figures: Mapping[str, float] = {}
+        self.artifacts: Sequence[Path] = []
+
+    def __call__(self, params: Any, curves: Any, figures: Any, artifacts: Any, *others: Any, **options: Any) -> str:
+        self.curves, self.figures, self.artifacts = curves, figures, artifacts
+        return "an id"
+
+
+def test_recording_takes_all_curves_and_figures_from_the_files(
+    written: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports, summary = written
+    recorder = Recorder()
+    monkeypatch.setattr(record, "record_pipeline", recorder)
+    assert record_reports(load_params(ROOT / "params.yaml"), reports, Path("dvc.lock")) == "an id"
+    assert set(recorder.curves) == set(TRAININGS)
+    assert recorder.curves["pretrain"][0] == {
+        "step": 1.0,
+        "tokens": 64.0,
+        "train_loss_nats": 3.0,
+        "learning_rate": 0.01,
+        "grad_norm": 1.25,
+    }
+    assert recorder.curves["pretrain"][-1] == {
+        "step": 4.0,
+        "tokens": 256.0,
+        "validation_loss_nats": 0.875,
+        "validation_accuracy": 0.5,
+    }
+    assert len(recorder.curves["finetune_cls"]) == 6
+    assert recorder.figures["language_model.bits_per_byte"] == summary["language_model"]["bits_per_byte"]
+    assert recorder.figures["classifier.baselines.tfidf_logreg.confusion.true_positive"] == 4
+    assert recorder.figures["final.finetune_instruct.best.loss_nats"] == rounded(5 / 3)
+    assert recorder.figures["final.tokenize.vocab_size"] == 300
+    # A final figure under a curve's name would be a false point at step 0.
+    curve_keys = {f"{name}/{key}" for name, rows in recorder.curves.items() for each in rows for key in each}
+    assert not curve_keys & set(recorder.figures)
+    assert all(path.exists() for path in recorder.artifacts)
+
+
+@pytest.mark.parametrize("missing", ["summary.json", "pretrain/train.csv", "finetune_cls/metrics.json"])
+def test_an_unfinished_pipeline_is_not_recorded(
+    missing: str, written: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = tmp_path / "reports"
+    shutil.copytree(written[0], reports)
+    (reports / missing).unlink()
+    recorder = Recorder()
+    monkeypatch.setattr(record, "record_pipeline", recorder)
+    with pytest.raises(GroundupError, match=f"{missing}: no such file"):
+        record_reports(load_params(ROOT / "params.yaml"), reports, Path("dvc.lock"))
+    assert not recorder.curves
+
+
+def test_a_failing_evaluation_leaves_no_summary(tmp_path: Path) -> None:
+    """The summary is written last: where it stands, the report and the plots stand too."""
+    write_trainings(tmp_path)
+    (tmp_path / "evaluate").mkdir()
+    language, classifier, scores, instruct = evaluated()
+    broken = Evaluated(instruct.figures, [{"answer": "no other field"}])
+    with pytest.raises(jinja2.UndefinedError, match="exact_match"):
+        write_evaluation(tmp_path, tmp_path / "evaluate", language, classifier, scores, broken, SPLIT)
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_samples_with_a_number_that_json_lacks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json_atomically(tmp_path / "samples.json", [{"probability": float("nan")}])
+    assert json.loads(json.dumps({"probability": rounded(float("nan"))})) == {"probability": None}

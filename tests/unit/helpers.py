@@ -1,0 +1,101 @@
+"""Small models, texts and settings that several unit tests share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from groundup.config import FinetuneClsParams, FinetuneInstructParams, PretrainParams, TrainingParams
+from groundup.data.token_store import TokenStore
+from groundup.model.gpt import GPT, GPTConfig
+from groundup.seeding import seed_torch
+from groundup.tokenizer.bpe import byte_alphabet, train_bpe
+from groundup.tokenizer.encoding import Tokenizer
+
+CPU = torch.device("cpu")
+
+TEXTS = [
+    "The cat sat on the mat, and the rat sat on the cat.",
+    "Whether 'tis nobler: that the cat can't, won't and shan't sit 1234 times on 1234 mats?",
+    "naïve café, 東京 and 東京, 😀😀 — and then the end.\n\n\nThe end.",
+]
+
+
+def tiny_config(**changes: Any) -> GPTConfig:
+    """The shape of a model of a few thousand weights."""
+    return GPTConfig(**{"vocab_size": 31, "context_length": 12, "d_model": 16, "n_layers": 2, "n_heads": 2, **changes})
+
+
+def tiny_gpt(seed: int = 0, std: float | None = 0.3, **changes: Any) -> GPT:
+    """A random model. Its weights are wider than training begins with, so that its scores differ well from each other.
+
+    Args:
+        std: of every weight and bias; None leaves the model as it is made.
+    """
+    seed_torch(seed, "tiny model")
+    model = GPT(tiny_config(**changes))
+    if std is not None:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                around = 1.0 if name.endswith("norm.weight") else 0.0
+                parameter.copy_(around + std * torch.randn_like(parameter))
+    return model
+
+
+def byte_tokenizer() -> Tokenizer:
+    """A tokenizer of the 256 bytes and <|endoftext|>."""
+    return Tokenizer([bytes([byte]) for byte in byte_alphabet()])
+
+
+def trained_tokenizer(vocab_size: int = 290) -> Tokenizer:
+    """A tokenizer with a few merges."""
+    return Tokenizer(train_bpe(TEXTS, vocab_size))
+
+
+def token_store(documents: Sequence[Sequence[int]]) -> TokenStore:
+    """Documents as a store that lies in memory."""
+    tokens = np.array([token for document in documents for token in document], dtype=np.uint16)
+    return TokenStore(tokens, np.cumsum([0, *map(len, documents)], dtype=np.int64))
+
+
+_TRAINING: dict[str, Any] = {
+    "batch_size": 4,
+    "grad_accum_steps": 1,
+    "learning_rate": 1e-2,
+    "min_learning_rate": 1e-3,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "beta1": 0.9,
+    "beta2": 0.95,
+    "max_grad_norm": 1.0,
+    "evaluation_interval": 1,
+    "log_interval": 1,
+    "patience": 0,
+    "precision": "fp32",
+}
+
+
+def training_settings(**changes: Any) -> TrainingParams:
+    return TrainingParams(**{**_TRAINING, **changes})
+
+
+def pretrain_settings(**changes: Any) -> PretrainParams:
+    return PretrainParams(**{**_TRAINING, "max_steps": 3, "sample_prompt": "", "sample_tokens": 0, **changes})
+
+
+def classifier_settings(**changes: Any) -> FinetuneClsParams:
+    own = {
+        "epochs": 1,
+        "trainable": "all",
+        "dropout": 0.0,
+        "class_balance": "natural",
+        "positive_label": "spam",
+        "threshold_for": "accuracy",
+    }
+    return FinetuneClsParams(**{**_TRAINING, **own, **changes})
+
+
+def instruct_settings(**changes: Any) -> FinetuneInstructParams:
+    own = {"epochs": 1, "trainable": "all", "dropout": 0.0, "loss_on": "response", "sample_tokens": 0}
+    return FinetuneInstructParams(**{**_TRAINING, **own, **changes})

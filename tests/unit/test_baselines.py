@@ -1,0 +1,64 @@
+"""The baselines learn from train rows, choose on validation rows, and see test rows only to call them."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+
+from groundup.report import baselines
+from groundup.report.baselines import majority_probabilities, tfidf_probabilities
+from groundup.report.metrics import classification_figures
+
+TRAIN = (
+    ["free prize today", "free cash now", "claim cash prize", "see you at lunch", "lunch at noon", "home at noon then"],
+    np.array([1, 1, 1, 0, 0, 0]),
+)
+VALIDATION = (["cash prize for you", "see you at home", "free lunch"], np.array([1, 0, 0]))
+TEST = ["prize cash", "noon at home", "words never seen"]
+
+
+def test_the_majority_baseline_calls_every_row_the_more_frequent_class() -> None:
+    labels = np.array([0, 0, 0, 1])
+    probabilities = majority_probabilities(labels, 5)
+    assert probabilities.tolist() == [0.25] * 5
+    figures = classification_figures(np.array([0, 1, 0, 0, 0]), probabilities, 0.5, 0.95)
+    assert figures["accuracy"] == pytest.approx(4 / 5)
+    assert figures["f1"] == 0.0
+
+
+def test_the_majority_baseline_calls_every_row_positive_where_positives_prevail() -> None:
+    figures = classification_figures(np.array([0, 1, 1]), majority_probabilities(np.array([1, 1, 0]), 3), 0.5, 0.95)
+    assert figures["recall"] == 1.0
+    assert figures["confusion"]["false_positive"] == 1
+
+
+def test_tfidf_learns_which_words_tell_the_classes_apart() -> None:
+    on_validation, on_test = tfidf_probabilities(TRAIN, VALIDATION, TEST)
+    assert on_validation.shape == (3,)
+    assert on_test[0] > 0.5 > on_test[1]
+    assert ((on_test > 0) & (on_test < 1)).all()
+    assert tfidf_probabilities(TRAIN, VALIDATION, TEST)[1].tolist() == on_test.tolist()
+
+
+def test_tfidf_swaps_sides_when_the_labels_swap() -> None:
+    swapped = tfidf_probabilities((TRAIN[0], 1 - TRAIN[1]), (VALIDATION[0], 1 - VALIDATION[1]), TEST)
+    straight = tfidf_probabilities(TRAIN, VALIDATION, TEST)
+    np.testing.assert_allclose(swapped[1], 1 - straight[1], atol=1e-4)
+
+
+def test_the_test_rows_have_no_part_in_the_fit() -> None:
+    alone = tfidf_probabilities(TRAIN, VALIDATION, TEST[:1])
+    beside = tfidf_probabilities(TRAIN, VALIDATION, [*TEST, "prize prize prize lunch", "noon"])
+    assert alone[0].tolist() == beside[0].tolist()
+    assert alone[1][0] == beside[1][0]
+
+
+def test_the_regularisation_is_the_one_with_the_lowest_loss_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = tfidf_probabilities(TRAIN, VALIDATION, TEST)
+    tried = baselines.REGULARISATION_TRIED
+    assert len(tried) >= 3
+    losses = []
+    for strength in tried:
+        monkeypatch.setattr(baselines, "REGULARISATION_TRIED", (strength,))
+        losses.append(log_loss(VALIDATION[1], tfidf_probabilities(TRAIN, VALIDATION, TEST)[0], labels=[0, 1]))
+    assert len(set(losses)) == len(tried)
+    assert log_loss(VALIDATION[1], chosen[0], labels=[0, 1]) == min(losses)

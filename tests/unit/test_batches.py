@@ -1,0 +1,95 @@
+"""Which sequences a step sees: each once an epoch, and the same again from the same seed."""
+
+import numpy as np
+import pytest
+
+from groundup.data.batches import Epochs, bucketed_batches, pad, window_starts
+from groundup.seeding import numpy_generator
+
+
+def epoch_of_starts(n_tokens: int, context: int, batch_size: int, epoch: int, seed: int = 0) -> np.ndarray:
+    per_epoch = (n_tokens - 1 - context) // context // batch_size
+    numbers = range(epoch * per_epoch, (epoch + 1) * per_epoch)
+    return np.concatenate([window_starts(n_tokens, context, batch_size, seed, number) for number in numbers])
+
+
+@pytest.mark.parametrize(("n_tokens", "context", "batch_size"), [(101, 5, 1), (200, 7, 3), (50, 12, 3), (31, 1, 29)])
+def test_an_epoch_reads_each_window_once_and_all_lie_within_the_tokens(n_tokens, context, batch_size):
+    for epoch in range(4):
+        starts = np.sort(epoch_of_starts(n_tokens, context, batch_size, epoch))
+        n_windows = (n_tokens - 1 - context) // context
+        assert len(starts) == n_windows - n_windows % batch_size
+        assert len(set(starts)) == len(starts)
+        assert set(np.diff(starts) % context) <= {0}  # cut at one grid, so that no token is read twice
+        assert starts[0] >= 0
+        assert starts[-1] + context + 1 <= n_tokens  # the token after the last is its target
+
+
+def test_a_batch_larger_than_one_is_cut_from_all_windows_when_it_divides_them():
+    starts = np.sort(epoch_of_starts(1 + 7 + 6 * 7, 7, 3, epoch=2))
+    assert list(np.diff(starts)) == [7] * 5
+
+
+def test_epochs_differ_in_order_and_in_their_cuts():
+    first, second, third = (epoch_of_starts(400, 10, 2, epoch) for epoch in range(3))
+    assert len({first[0] % 10, second[0] % 10, third[0] % 10}) > 1
+    assert list(first - first.min()) != list(second - second.min())
+
+
+def test_a_batch_follows_from_the_seed_and_its_number_alone():
+    batch = window_starts(500, 9, 4, seed=3, batch=17)
+    window_starts(500, 9, 4, seed=3, batch=2)
+    assert list(window_starts(500, 9, 4, seed=3, batch=17)) == list(batch)
+    assert list(window_starts(500, 9, 4, seed=4, batch=17)) != list(batch)
+
+
+def test_too_few_tokens_for_one_batch_are_refused_and_just_enough_are_not():
+    needed = (3 + 1) * 5 + 1
+    assert len(window_starts(needed, 5, 3, seed=0, batch=0)) == 3
+    with pytest.raises(ValueError, match="20 tokens do not fill a batch of 3 windows of 5 tokens"):
+        window_starts(needed - 1, 5, 3, seed=0, batch=0)
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(1, 4), (7, 7), (50, 4), (1000, 3), (64, 1)])
+def test_bucketed_batches_hold_every_row_once(n_rows, batch_size):
+    lengths = numpy_generator(0, "lengths").integers(1, 50, n_rows)
+    batches = bucketed_batches(lengths, batch_size, numpy_generator(0, "batches"))
+    assert sorted(np.concatenate(batches)) == list(range(n_rows))
+    assert len(batches) == -(-n_rows // batch_size)
+    assert max(map(len, batches)) <= batch_size
+
+
+def test_bucketed_batches_pad_little_and_still_change_from_epoch_to_epoch():
+    lengths = numpy_generator(0, "lengths").integers(1, 100, 512)
+    first, second = (bucketed_batches(lengths, 8, numpy_generator(0, "epoch", epoch)) for epoch in (0, 1))
+
+    def padding(batches: list[np.ndarray]) -> float:
+        return sum(len(rows) * lengths[rows].max() - lengths[rows].sum() for rows in batches) / lengths.sum()
+
+    in_order = [np.arange(start, start + 8) for start in range(0, 512, 8)]
+    assert padding(first) < 0.1 < 0.5 < padding(in_order)
+    assert {tuple(sorted(rows)) for rows in first} != {tuple(sorted(rows)) for rows in second}
+
+
+def test_bucketed_batches_do_not_come_from_short_to_long():
+    batches = bucketed_batches(np.arange(200), 8, numpy_generator(0, "order"))  # all sorted in one go
+    first_rows = [int(rows[0]) for rows in batches]
+    assert sorted(first_rows) == list(range(0, 200, 8))
+    assert first_rows != sorted(first_rows)
+
+
+def test_epochs_give_a_step_its_batches_and_the_last_of_an_epoch_what_is_left():
+    def batches_of(epoch: int) -> list[np.ndarray]:
+        return [np.array([10 * epoch + number]) for number in range(5)]
+
+    epochs = Epochs(batches_of, n_epochs=2, per_step=2)
+    assert epochs.max_steps == 6
+    seen = [[int(rows[0]) for rows in epochs.rows(step)] for step in range(6)]
+    assert seen == [[0, 1], [2, 3], [4], [10, 11], [12, 13], [14]]
+    assert [int(rows[0]) for rows in epochs.rows(1)] == [2, 3]  # again from the step alone
+
+
+def test_padding_fills_up_on_the_right():
+    padded = pad([np.array([1, 2, 3]), np.array([4]), np.array([], dtype=int)], fill=-1)
+    assert padded.tolist() == [[1, 2, 3], [4, -1, -1], [-1, -1, -1]]
+    assert padded.dtype == np.int64

@@ -1,0 +1,203 @@
+"""The figures of the report against brute force, known values and their definitions."""
+
+import math
+from itertools import pairwise
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from groundup.report.metrics import (
+    answer_words,
+    choose_threshold,
+    classification_figures,
+    exact_match,
+    token_f1,
+    wilson_interval,
+)
+
+# A coarse grid makes equal probabilities, which a threshold cannot part, frequent.
+PROBABILITY = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0.0, 1.0, width=32))
+RATED = st.lists(st.tuples(st.integers(0, 1), PROBABILITY), min_size=1, max_size=12)
+
+
+def counted(labels: np.ndarray, called: np.ndarray) -> tuple[int, int, int, int]:
+    """True positives, false positives, false negatives, true negatives, one row at a time."""
+    pairs = list(zip(labels.tolist(), called.tolist(), strict=True))
+    return tuple(pairs.count(pair) for pair in ((1, True), (0, True), (1, False), (0, False)))  # type: ignore[return-value]
+
+
+def figure_at(threshold: float, labels: np.ndarray, probabilities: np.ndarray, figure: str) -> float:
+    hits, false_alarms, missed, rest = counted(labels, probabilities >= threshold)
+    if figure == "accuracy":
+        return (hits + rest) / len(labels)
+    return 2 * hits / (2 * hits + false_alarms + missed) if hits else 0.0
+
+
+def all_thresholds(probabilities: np.ndarray) -> list[float]:
+    """One threshold for each way in which a threshold up to 1 can part the rows, half way between neighbours."""
+    distinct = [0.0, *sorted(set(probabilities.tolist()) | {1.0})]
+    return [(low + high) / 2 for low, high in pairwise(distinct)] + [*([1.0] if probabilities.max() == 1.0 else [])]
+
+
+@pytest.mark.parametrize("figure", ["accuracy", "f1"])
+@settings(deadline=None, max_examples=200, derandomize=True)
+@example(rated=[(1, 1.0)])
+@example(rated=[(0, 0.0)])
+@example(rated=[(0, 0.5), (1, 0.5)])
+@given(rated=RATED)
+def test_the_chosen_threshold_is_as_good_as_the_best_of_all(figure: str, rated: list[tuple[int, float]]) -> None:
+    labels = np.array([label for label, _ in rated])
+    probabilities = np.array([probability for _, probability in rated])
+    best = max(figure_at(each, labels, probabilities, figure) for each in all_thresholds(probabilities))
+    chosen = choose_threshold(labels, probabilities, figure)
+    assert 0.0 <= chosen <= 1.0
+    assert figure_at(chosen, labels, probabilities, figure) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("figure", ["accuracy", "f1"])
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(rated=RATED)
+def test_of_equally_good_thresholds_the_one_nearest_to_half_is_taken(
+    figure: str, rated: list[tuple[int, float]]
+) -> None:
+    labels = np.array([label for label, _ in rated])
+    probabilities = np.array([probability for _, probability in rated])
+    chosen = choose_threshold(labels, probabilities, figure)
+    reached = figure_at(chosen, labels, probabilities, figure)
+    distinct = sorted(set(probabilities.tolist()))
+    ends = [0.0, *distinct, 1.0]
+    between = [(low + high) / 2 for low, high in pairwise(ends) if low < high]
+    between += [0.0] if distinct[0] == 0.0 else []  # a row at 0 is called positive by the threshold 0 alone
+    equally_good = [each for each in between if figure_at(each, labels, probabilities, figure) >= reached - 1e-12]
+    assert abs(chosen - 0.5) <= min(abs(each - 0.5) for each in equally_good) + 1e-12
+
+
+def test_a_threshold_lies_half_way_between_the_rows_that_it_parts() -> None:
+    labels, probabilities = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.6, 0.9])
+    assert choose_threshold(labels, probabilities, "accuracy") == pytest.approx(0.4)
+    assert choose_threshold(labels, probabilities, "f1") == pytest.approx(0.4)
+
+
+def test_f1_and_accuracy_can_ask_for_different_thresholds() -> None:
+    labels = np.array([1, 0, 0, 1, 0, 0, 0, 0, 0])
+    probabilities = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+    assert choose_threshold(labels, probabilities, "accuracy") == pytest.approx(0.85)
+    f1 = choose_threshold(labels, probabilities, "f1")
+    assert figure_at(f1, labels, probabilities, "f1") == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    # Worked out by hand from Wilson's formula, to four digits, at 95 % confidence.
+    [
+        (8, 10, 0.4902, 0.9433),
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (50, 100, 0.4038, 0.5962),
+        (1, 1, 0.2065, 1),
+    ],
+)
+def test_wilson_interval_has_known_values(right: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(right, n, 0.95) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(n=st.integers(1, 5000), share=st.floats(0, 1), confidence=st.sampled_from([0.5, 0.8, 0.95, 0.99]))
+def test_wilson_interval_follows_its_formula(n: int, share: float, confidence: float) -> None:
+    right = round(share * n)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = (right / n + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(right / n * (1 - right / n) / n + z * z / (4 * n * n))
+    low, high = wilson_interval(right, n, confidence)
+    assert (low, high) == (pytest.approx(max(0.0, middle - half), abs=1e-9), pytest.approx(min(1.0, middle + half)))
+    assert low <= right / n <= high
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(rated=RATED, threshold=st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+def test_classification_figures_follow_their_definitions(rated: list[tuple[int, float]], threshold: float) -> None:
+    labels = np.array([label for label, _ in rated])
+    probabilities = np.array([probability for _, probability in rated])
+    figures = classification_figures(labels, probabilities, threshold, 0.9)
+    hits, false_alarms, missed, rest = counted(labels, probabilities >= threshold)
+    assert figures["confusion"] == {
+        "true_negative": rest,
+        "false_positive": false_alarms,
+        "false_negative": missed,
+        "true_positive": hits,
+    }
+    assert figures["accuracy"] == pytest.approx((hits + rest) / len(rated))
+    assert figures["precision"] == pytest.approx(hits / max(1, hits + false_alarms))
+    assert figures["recall"] == pytest.approx(hits / max(1, hits + missed))
+    assert figures["f1"] == pytest.approx(2 * hits / max(1, 2 * hits + false_alarms + missed))
+    assert (figures["accuracy_low"], figures["accuracy_high"]) == wilson_interval(hits + rest, len(rated), 0.9)
+    positive, negative = probabilities[labels == 1], probabilities[labels == 0]
+    wins = [float(p > n) + 0.5 * float(p == n) for p in positive for n in negative]
+    assert figures["roc_auc"] == pytest.approx(sum(wins) / len(wins) if wins else 0.5)
+
+
+def test_classification_figures_are_plain_numbers_that_json_knows() -> None:
+    figures = classification_figures(np.array([0, 1, 1]), np.array([0.2, 0.4, 0.9]), 0.5, 0.95)
+    assert {type(value) for value in figures.values()} == {float, dict}
+    assert {type(value) for value in figures["confusion"].values()} == {int}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The cat, a dog and an owl.", ["cat", "dog", "and", "owl"]),
+        ("  WORDS\tand\nlines ", ["words", "and", "lines"]),
+        ("well-known (really!)", ["well", "known", "really"]),
+        ("Another theatre, antics", ["another", "theatre", "antics"]),
+        ("Straße", ["strasse"]),
+        ("5 + 7 = 12", ["5", "7", "12"]),
+        ("the a an", []),
+        ("", []),
+    ],
+)
+def test_answer_words_leave_out_case_punctuation_and_articles(text: str, words: list[str]) -> None:
+    assert answer_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "same"),
+    [
+        ("The answer is 42.", "answer is: 42", True),
+        ("is 42 answer", "answer is 42", False),
+        ("", "", True),
+        ("", "the", True),
+        ("word", "", False),
+        ("words", "word", False),
+    ],
+)
+def test_exact_match_compares_words_in_order(answer: str, wanted: str, same: bool) -> None:
+    assert exact_match(answer, wanted) is same
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "f1"),
+    [
+        ("red green blue", "blue, green, red!", 1.0),
+        ("red green", "green yellow", 0.5),
+        ("red red red", "red", 0.5),  # a word counts as often as both have it
+        ("red", "red red red", 0.5),
+        ("cat", "dog", 0.0),
+        ("", "dog", 0.0),
+        ("dog", "the", 0.0),
+        ("", "", 1.0),
+        ("a b c d", "b x", 2 * 1 / (3 + 2)),
+    ],
+)
+def test_token_f1_counts_shared_words(answer: str, wanted: str, f1: float) -> None:
+    assert token_f1(answer, wanted) == pytest.approx(f1)
+
+
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_token_f1_is_symmetric_and_one_for_what_matches_exactly(answer: str, wanted: str) -> None:
+    assert 0.0 <= token_f1(answer, wanted) == token_f1(wanted, answer) <= 1.0
+    if exact_match(answer, wanted):
+        assert token_f1(answer, wanted) == 1.0

@@ -1,0 +1,75 @@
+"""Which device computes and in which number format."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from groundup.config import RuntimeParams
+from groundup.errors import GroundupError
+from groundup.train import precision
+from groundup.train.precision import autocast, choose_device, computes_bf16, prepare_runtime
+
+CPU = torch.device("cpu")
+
+
+def product_in(context) -> torch.dtype:
+    with context:
+        return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+
+
+def test_auto_takes_a_gpu_only_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cuda:0") == torch.device("cuda", 0)
+    assert choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "cuda:0", "mps"])
+def test_a_device_that_is_not_there_is_refused_in_one_line(monkeypatch, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(GroundupError, match=f"runtime.device is not on this machine; got {wanted}; allowed: ") as e:
+        choose_device(wanted)
+    assert "\n" not in str(e.value)
+
+
+def test_precision_decides_in_which_numbers_products_are_formed(monkeypatch):
+    for hardware in (True, False):
+        monkeypatch.setattr(precision, "computes_bf16", lambda device, hardware=hardware: hardware)
+        assert product_in(autocast("fp32", CPU)) == torch.float32
+        assert product_in(autocast("bf16", CPU)) == torch.bfloat16
+        assert product_in(autocast("auto", CPU)) == (torch.bfloat16 if hardware else torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fpu sse avx512f avx512_bf16", True), ("amx_bf16 amx_tile", True), ("avx2 avx512f", False)]
+)
+def test_a_cpu_computes_bf16_if_it_says_so(monkeypatch, tmp_path, flags, expected):
+    facts = tmp_path / "cpuinfo"
+    facts.write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr(precision, "Path", lambda name: facts if name == "/proc/cpuinfo" else Path(name))
+    assert computes_bf16(CPU) is expected
+    facts.unlink()
+    assert computes_bf16(CPU) is False  # a system that does not say
+
+
+def test_preparing_sets_threads_and_repeatable_results(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        assert prepare_runtime(RuntimeParams(device="cpu", threads=2)) == CPU
+        assert torch.get_num_threads() == 2
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        prepare_runtime(RuntimeParams(device="cpu", threads=0))
+        assert torch.get_num_threads() == 2  # 0 leaves them as they are
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = fills

@@ -1,0 +1,226 @@
+"""The report as Markdown: this run's figures, and hostile text only where nothing is markup."""
+
+import copy
+from collections import Counter
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from groundup.report.evaluate import Evaluated
+from groundup.report.write import indented, render_report
+
+# Each holds a word of its own, by which it is found again.
+HOSTILE = [
+    "<script>alert('hostile0')</script>",
+    "`hostile1` ```\n# hostile1\n```",
+    "a | hostile2 | b\n|---|---|",
+    "# hostile3\n## hostile3",
+    "\n\n# hostile4\n\n<img src=x onerror=hostile4>\n",
+    "[hostile5](javascript:alert(1)) ![hostile5](x)",
+    "hostile6\r<b>hostile6</b>\r\n- hostile6",
+    "1. hostile7\n\n- hostile7\n\n> hostile7",
+    "{{ 'hostile' ~ 8 }} {% if %} hostile8",
+    "   hostile9 \t\n---\nhostile9\n===",
+]
+
+CLASSIFIER = {
+    "accuracy": 0.8125,
+    "accuracy_low": 0.7071,
+    "accuracy_high": 0.8912,
+    "precision": 0.6301,
+    "recall": 0.5402,
+    "f1": 0.5817,
+    "roc_auc": 0.9034,
+    "threshold": 0.4321,
+}
+SUMMARY: dict[str, Any] = {
+    "language_model": {
+        "loss_nats": 3.4567,
+        "perplexity": 31.71,
+        "bits_per_byte": 1.9876,
+        "tokens": 4321,
+        "bytes": 9753,
+    },
+    "classifier": CLASSIFIER
+    | {
+        "rows": 517,
+        "baselines": {
+            "majority": CLASSIFIER | {"accuracy": 0.6112, "f1": 0.0, "threshold": 0.5},
+            "tfidf_logreg": CLASSIFIER | {"accuracy": 0.7239, "f1": 0.6648, "threshold": 0.3877},
+        },
+    },
+    "instruct": {"response_loss_nats": 2.7182, "exact_match": 0.1234, "token_f1": 0.4568, "ended": 0.9012, "rows": 113},
+    "split": {"leaks": 0, "near_leaks": 0},
+}
+SPLIT = {
+    "leaks": 0,
+    "near_leaks": 0,
+    "messages": {"copies_left_out": 403, "shares": {"test": {"ham": 0.8761, "spam": 0.1239}}},
+}
+
+
+def message(text: str, label: str = "ham", probability: float = 0.9, right: bool = False) -> dict[str, Any]:
+    return {"text": text, "label": label, "probability": probability, "right": right}
+
+
+def answer(instruction: str, about: str, wanted: str, said: str) -> dict[str, Any]:
+    return {
+        "instruction": instruction,
+        "input": about,
+        "wanted": wanted,
+        "answer": said,
+        "exact_match": False,
+        "token_f1": 0.25,
+        "ended": True,
+    }
+
+
+def render(
+    stories: list[dict[str, str]] | None = None,
+    messages: list[dict[str, Any]] | None = None,
+    answers: list[dict[str, Any]] | None = None,
+    summary: dict[str, Any] = SUMMARY,
+    classes: tuple[str, str] = ("ham", "spam"),
+    split: dict[str, Any] = SPLIT,
+) -> str:
+    return render_report(
+        summary,
+        Evaluated(summary["language_model"], stories or []),
+        Evaluated(summary["classifier"], messages or []),
+        Evaluated(summary["instruct"], answers or []),
+        classes,
+        split,
+        {},
+    )
+
+
+def parsed(report: str) -> list[Token]:
+    """The report as a Markdown reader with tables and raw HTML sees it, GitHub's manner."""
+    return MarkdownIt("commonmark", {"html": True}).enable("table").parse(report)
+
+
+def outside_of_code(report: str) -> str:
+    """All that a reader would take for prose or markup."""
+    return "\n".join(token.content for token in parsed(report) if token.type != "code_block")
+
+
+def in_code(report: str) -> str:
+    return "\n".join(token.content for token in parsed(report) if token.type == "code_block")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_the_language_model_writes_is_shown_as_code(text: str) -> None:
+    report = render(stories=[{"prompt": "He said", "text": text}])
+    assert "hostile" not in outside_of_code(report)
+    assert "hostile" in in_code(report)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_messages_are_shown_as_code(text: str) -> None:
+    report = render(messages=[message(text)])
+    assert "hostile" not in outside_of_code(report)
+    assert "hostile" in in_code(report)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_instructions_and_answers_are_shown_as_code(text: str) -> None:
+    plain = ["Name a colour", "of the sky", "blue", "red"]
+    rows = [answer(*plain[:place], text, *plain[place + 1 :]) for place in range(4)]
+    report = render(answers=rows)
+    assert "hostile" not in outside_of_code(report)
+    assert in_code(report).count("hostile") == 4 * text.count("hostile")
+
+
+def structure(report: str) -> Counter[str]:
+    """How many of each kind of markup a reader sees: cells, images, headings, tags …, but not plain text."""
+    tokens = parsed(report)
+    kinds = Counter(token.type for token in tokens)
+    kinds.update(child.type for token in tokens for child in token.children or [] if child.type != "text")
+    return kinds
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_prompt_cannot_become_markup(text: str) -> None:
+    plain = render(stories=[{"prompt": "plain", "text": " and so on"}])
+    assert structure(render(stories=[{"prompt": text, "text": " and so on"}])) == structure(plain)
+
+
+@pytest.mark.parametrize("label", ["<b>hostile</b>", "a | hostile | b", "`hostile`", "![hostile](x)", "*hostile*"])
+def test_a_label_of_the_users_data_cannot_become_markup(label: str) -> None:
+    def with_label(name: str) -> str:
+        shares = {"messages": {"copies_left_out": 0, "shares": {"test": {"ham": 0.5, name: 0.5}}}}
+        return render(messages=[message("text", name)], classes=("ham", name), split=SPLIT | shares)
+
+    assert with_label("word").count("word") == 4
+    assert structure(with_label(label)) == structure(with_label("word"))
+
+
+def test_nothing_stands_in_the_report_that_a_reader_would_take_for_html() -> None:
+    stories = [{"prompt": text, "text": text} for text in HOSTILE]
+    messages = [message(text) for text in HOSTILE]
+    report = render(stories, messages, [answer(text, text, text, text) for text in HOSTILE])
+    kinds = {token.type for token in parsed(report)}
+    kinds |= {child.type for token in parsed(report) for child in token.children or []}
+    assert "html_block" not in kinds
+    assert "html_inline" not in kinds
+
+
+def test_indented_text_is_code_on_every_line() -> None:
+    assert indented("one\n\n  two") == "    one\n    \n      two"
+
+
+def test_every_figure_of_the_run_stands_in_the_report() -> None:
+    report = render()
+    percentages = ["81.2", "70.7", "89.1", "61.1", "72.4", "63.0", "54.0", "12.3", "90.1"]
+    numbers = ["1.988", "31.7", "0.582", "0.665", "0.9034", "0.432", "0.388", "3.457", "2.718", "0.457"]
+    phrases = ["9753 bytes", "4321 tokens", "517 test messages", "of 113", "403 exact copies", "F1 of spam"]
+    phrases += ["87.6 % ham", "12.4 % spam"]
+    wanted = [f"{each} %" for each in percentages] + numbers + phrases
+    assert [figure for figure in wanted if figure not in report] == []
+
+
+def leaves(value: dict[str, Any], keys: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    return [
+        path
+        for key, inner in value.items()
+        for path in (leaves(inner, (*keys, key)) if isinstance(inner, dict) else [(*keys, key)])
+    ]
+
+
+@pytest.mark.parametrize("keys", leaves(SUMMARY), ids=".".join)
+def test_no_figure_in_the_report_is_hard_coded(keys: tuple[str, ...]) -> None:
+    """A changed figure changes the report; those that it does not show are named here."""
+    changed = copy.deepcopy(SUMMARY)
+    inner = changed
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] += 7
+    not_shown = {
+        ("classifier", "baselines", name, f"accuracy_{end}")
+        for name in ("majority", "tfidf_logreg")
+        for end in ("low", "high")
+    }
+    assert (render(summary=changed) == render()) == (keys in not_shown)
+
+
+def test_the_most_confident_mistakes_come_first_and_right_calls_are_left_out() -> None:
+    messages = [message(f"wrong {n:02d}", probability=0.44 + n / 100) for n in range(15)]
+    messages.append(message("a right one", probability=0.99, right=True))
+    code = in_code(render(messages=messages))
+    shown = [line for line in code.splitlines() if line]
+    assert shown == [f"wrong {n:02d}" for n in reversed(range(5, 15))]
+
+
+def test_a_classifier_without_mistakes_is_said_to_have_none() -> None:
+    report = render(messages=[message("rightly called", right=True)])
+    assert "No mistakes." in report
+    assert "rightly called" not in report
+    assert "No mistakes." not in render(messages=[message("wrongly called")])
+
+
+def test_an_input_is_shown_only_where_there_is_one() -> None:
+    report = render(answers=[answer("Name a colour", "", "blue", "red"), answer("Spell it", "sky", "s k y", "sky")])
+    assert "asked:  Name a colour\n" in report
+    assert "asked:  Spell it | sky\n" in report
