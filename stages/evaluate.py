@@ -4,16 +4,9 @@ from typing import Any
 
 from groundup.config import load_params
 from groundup.data.split import SIDES
-from groundup.data.token_store import TokenStore
 from groundup.files import folder_written_atomically, read_json
-from groundup.report.evaluate import evaluate_classifier, evaluate_instructions, evaluate_language_model
-from groundup.report.record import record_reports
 from groundup.report.tables import METRICS_FILE
-from groundup.report.write import write_evaluation
-from groundup.tasks.classify import LabelledRows
-from groundup.tasks.instruct import InstructionRows
 from groundup.tracking import StageRun
-from groundup.train.precision import prepare_runtime
 from stages.common import stage
 from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
@@ -21,6 +14,14 @@ from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS
 @stage("evaluate", reads=("seed", "evaluate"))
 def evaluate(params: Any, run: StageRun) -> None:
     """Write the test figures, baselines, samples, plots and the report."""
+    from groundup.data.token_store import TokenStore
+    from groundup.report.evaluate import evaluate_classifier, evaluate_instructions, evaluate_language_model
+    from groundup.report.record import record_reports
+    from groundup.report.write import write_evaluation
+    from groundup.tasks.classify import LabelledRows
+    from groundup.tasks.instruct import InstructionRows
+    from groundup.train.precision import prepare_runtime
+
     settings = params.evaluate
     device = prepare_runtime(params.runtime)
     language = evaluate_language_model(
@@ -36,7 +37,8 @@ def evaluate(params: Any, run: StageRun) -> None:
         summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report)
     run.log_figures(summary)
     run.log_path(EVALUATION)
-    record_reports(load_params(), REPORTS)  # so that plain `dvc repro` fills the pipeline's own run too
+    # So that plain `dvc repro` fills the pipeline's own run too.
+    record_reports(load_params(), REPORTS, store=run.store)
 
 
 if __name__ == "__main__":

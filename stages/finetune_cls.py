@@ -3,16 +3,9 @@
 from typing import Any
 
 from groundup.files import folder_written_atomically
-from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
-from groundup.report.metrics import choose_threshold
 from groundup.report.tables import write_training_report
 from groundup.seeding import seed_torch
-from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits, class_names, positive_probability
 from groundup.tracking import StageRun
-from groundup.train.checkpoint import load_model, save_model
-from groundup.train.loop import train
-from groundup.train.precision import prepare_runtime
-from groundup.train.progress import TrainingProgress
 from stages.common import stage
 from stages.paths import CLASSIFIER, PRETRAINED, REPORTS, SPLITS
 
@@ -20,6 +13,14 @@ from stages.paths import CLASSIFIER, PRETRAINED, REPORTS, SPLITS
 @stage("finetune-cls", reads=("seed", "finetune_cls"))
 def finetune_cls(params: Any, run: StageRun) -> None:
     """Give the pretrained model a two-way head, fine-tune it on the messages, choose a threshold on validation."""
+    from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
+    from groundup.report.metrics import choose_threshold
+    from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits, class_names, positive_probability
+    from groundup.train.checkpoint import load_model, save_model
+    from groundup.train.loop import train
+    from groundup.train.precision import prepare_runtime
+    from groundup.train.progress import TrainingProgress
+
     settings = params.finetune_cls
     device = prepare_runtime(params.runtime)
     trunk, tokenizer, _ = load_model(PRETRAINED, device)
@@ -30,7 +31,8 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     choose_trainable(model, settings.trainable)
     set_dropout(model, settings.dropout)
     task = ClassifyTask(rows, validation, classes, settings, trunk.config.context_length, params.seed, device)
-    outcome = train(model, task, settings, seed=params.seed, observers=[TrainingProgress("finetune-cls"), run])
+    with TrainingProgress("finetune-cls") as progress:
+        outcome = train(model, task, settings, seed=params.seed, observers=[progress, run])
     threshold = choose_threshold(
         task.validation_labels, positive_probability(class_logits(model, validation)), settings.threshold_for
     )

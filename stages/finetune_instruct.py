@@ -3,14 +3,8 @@
 from typing import Any
 
 from groundup.files import folder_written_atomically, write_text_atomically
-from groundup.model.gpt import choose_trainable, set_dropout
 from groundup.report.tables import training_samples, write_training_report
-from groundup.tasks.instruct import InstructionRows, InstructTask
 from groundup.tracking import StageRun
-from groundup.train.checkpoint import load_model, save_model
-from groundup.train.loop import train
-from groundup.train.precision import prepare_runtime
-from groundup.train.progress import TrainingProgress
 from stages.common import stage
 from stages.paths import INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
@@ -18,6 +12,13 @@ from stages.paths import INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 @stage("finetune-instruct", reads=("seed", "finetune_instruct"))
 def finetune_instruct(params: Any, run: StageRun) -> None:
     """Fine-tune the pretrained model on instructions in the Alpaca form."""
+    from groundup.model.gpt import choose_trainable, set_dropout
+    from groundup.tasks.instruct import InstructionRows, InstructTask
+    from groundup.train.checkpoint import load_model, save_model
+    from groundup.train.loop import train
+    from groundup.train.precision import prepare_runtime
+    from groundup.train.progress import TrainingProgress
+
     settings = params.finetune_instruct
     device = prepare_runtime(params.runtime)
     model, tokenizer, _ = load_model(PRETRAINED, device)
@@ -25,7 +26,8 @@ def finetune_instruct(params: Any, run: StageRun) -> None:
     set_dropout(model, settings.dropout)
     rows, validation = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "validation"))
     task = InstructTask(rows, validation, tokenizer, settings, model.config.context_length, params.seed, device)
-    outcome = train(model, task, settings, seed=params.seed, observers=[TrainingProgress("finetune-instruct"), run])
+    with TrainingProgress("finetune-instruct") as progress:
+        outcome = train(model, task, settings, seed=params.seed, observers=[progress, run])
     with folder_written_atomically(INSTRUCTED) as folder:
         save_model(folder, model, tokenizer, {})
         write_text_atomically(folder / "samples.txt", training_samples(outcome))

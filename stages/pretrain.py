@@ -2,18 +2,10 @@
 
 from typing import Any
 
-from groundup.data.token_store import TokenStore
 from groundup.files import folder_written_atomically, write_text_atomically
-from groundup.model.gpt import GPT, GPTConfig
 from groundup.report.tables import training_samples, write_training_report
 from groundup.seeding import seed_torch
-from groundup.tasks.language import LanguageTask
-from groundup.tokenizer.encoding import Tokenizer
 from groundup.tracking import StageRun
-from groundup.train.checkpoint import save_model
-from groundup.train.loop import train
-from groundup.train.precision import prepare_runtime
-from groundup.train.progress import TrainingProgress
 from stages.common import stage
 from stages.paths import PRETRAINED, REPORTS, SPLITS, TOKENIZER
 
@@ -21,6 +13,15 @@ from stages.paths import PRETRAINED, REPORTS, SPLITS, TOKENIZER
 @stage("pretrain", reads=("seed", "model", "pretrain"))
 def pretrain(params: Any, run: StageRun) -> None:
     """Train the GPT on the corpus and keep the weights that predict the validation side best."""
+    from groundup.data.token_store import TokenStore
+    from groundup.model.gpt import GPT, GPTConfig
+    from groundup.tasks.language import LanguageTask
+    from groundup.tokenizer.encoding import Tokenizer
+    from groundup.train.checkpoint import save_model
+    from groundup.train.loop import train
+    from groundup.train.precision import prepare_runtime
+    from groundup.train.progress import TrainingProgress
+
     device = prepare_runtime(params.runtime)
     tokenizer = Tokenizer.load(TOKENIZER)
     tokens, validation = (TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation"))
@@ -28,7 +29,8 @@ def pretrain(params: Any, run: StageRun) -> None:
     task = LanguageTask(tokens, validation, tokenizer, params.pretrain, context_length, params.seed, device)
     seed_torch(params.seed, "initial weights")
     model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))).to(device)
-    outcome = train(model, task, params.pretrain, seed=params.seed, observers=[TrainingProgress("pretrain"), run])
+    with TrainingProgress("pretrain") as progress:
+        outcome = train(model, task, params.pretrain, seed=params.seed, observers=[progress, run])
     with folder_written_atomically(PRETRAINED) as folder:
         save_model(folder, model, tokenizer, {})
         write_text_atomically(folder / "samples.txt", training_samples(outcome))

@@ -25,7 +25,13 @@ LINE_WIDTH = 140  # where the output is no terminal and has no width of its own
 
 def make_console() -> Console:
     """A console on standard error."""
-    return Console(file=sys.stderr, width=None if sys.stderr.isatty() else LINE_WIDTH, highlight=False)
+    return Console(file=sys.stderr, width=None if sys.stderr.isatty() else LINE_WIDTH, highlight=False, emoji=False)
+
+
+def one_line(text: str, line_break: str = " ") -> str:
+    """Text with its line breaks replaced, and without characters that would steer the terminal."""
+    shown = "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text)
+    return line_break.join(" ".join(line.split()) for line in shown.split("\n"))
 
 
 @contextlib.contextmanager

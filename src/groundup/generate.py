@@ -96,6 +96,8 @@ def stream(
     """As `generate`, but gives the new tokens as they come: one of each row that is still writing, by row."""
     if not all(len(prompt) for prompt in prompts):
         raise ValueError("a prompt needs at least one token; begin with <|endoftext|> to write from nothing")
+    if not prompts:
+        return
     was_training = model.training
     model.eval()
     try:
@@ -142,7 +144,9 @@ class _Reader:
         """Shapes:  B texts -> (B, V)"""
         limit = self.model.config.context_length
         outgrown = {
-            row: len(text) - limit // 2 for row, text in texts.items() if len(text) - self.starts.get(row, 0) > limit
+            row: len(text) - max(1, limit // 2)
+            for row, text in texts.items()
+            if len(text) - self.starts.get(row, 0) > limit
         }
         self.starts.update(outgrown)
         read = {row: text[self.starts.get(row, 0) :] for row, text in texts.items()}

@@ -8,6 +8,7 @@ import io
 import re
 import shlex
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,14 @@ def _hydra(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return "[" + ",".join(_hydra(each) for each in value) + "]"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z][\w-]*", value):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    if isinstance(value, str):
+        if re.fullmatch(r"[A-Za-z][\w-]*", value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
+            return value
+        # ${ would be filled in; a quote ends the text, and backslashes count only before either.
+        escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+        escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), escaped)
         return f"'{escaped}'"
-    # 1e-05 would be written as it stands, and YAML 1.1 readers take it for a word
-    return f"{value:.10f}".rstrip("0") + "0" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        text = f"{Decimal(repr(value)):f}"  # never 1e-05, which YAML 1.1 readers take for a word
+        return text if "." in text else f"{text}.0"
+    return str(value)

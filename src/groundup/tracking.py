@@ -58,7 +58,7 @@ def tracking_uri() -> str:
 
 def without_password(uri: str) -> str:
     """The URI as it may be shown: name and password in it are masked."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+    return re.sub(r"//[^/\s]*@", "//***@", uri)
 
 
 class Store:
@@ -315,6 +315,7 @@ def record_pipeline(
     figures: Mapping[str, float],
     artifacts: Sequence[Path],
     lock: Path | None,
+    store: Store | None = None,
 ) -> str | None:
     """Write a whole pipeline, from DVC's files, onto its parent run; doing so twice changes nothing.
 
@@ -324,15 +325,16 @@ def record_pipeline(
         lock: DVC's lock file, whose hash becomes a tag.
     Returns: the id of the run, or None if tracking is off or failed.
     """
-    store = Store()
+    store = store or Store()
     key = pipeline_key(params)
 
     def work() -> str:
         run_id = open_pipeline(store, params, key)
         for name, rows in curves.items():
             store.log_curve(run_id, rows, prefix=f"{name}/")
-            if store.find("stage.key", f"{key}-{name.split('/')[0]}") is None:
-                store.client.set_tag(run_id, f"reused.{name.split('/')[0]}", "true")
+            stage = name.replace("_", "-")  # as DVC calls it
+            if store.find("stage.key", f"{key}-{stage}") is None:
+                store.client.set_tag(run_id, f"reused.{stage}", "true")
         store.log_figures(run_id, figures)
         for path in artifacts:
             store.log_path(run_id, path)
@@ -351,7 +353,7 @@ def pipeline_key(params: Params) -> str:
 
     values = {key: value for key, value in flatten(params).items() if not key.startswith("runtime.")}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for pattern in ("dvc.yaml", "src/**/*.py", "stages/*.py", "data/own/*"):
+    for pattern in ("dvc.yaml", "src/**/*.py", "src/**/*.jinja", "stages/*.py", "data/own/**/*"):
         for path in sorted(Path().glob(pattern)):
             if path.is_file():
                 digest.update(f"{path} ".encode() + path.read_bytes())

@@ -5,12 +5,19 @@ import pickle
 
 import pytest
 import torch
-from helpers import tiny_gpt, trained_tokenizer
+from helpers import byte_tokenizer, trained_tokenizer
+from helpers import tiny_gpt as tiny_gpt_of
 from safetensors.torch import load_file, save_file
 
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPT, GPTClassifier
 from groundup.train.checkpoint import DESCRIPTION_FILE, WEIGHTS_FILE, load_classifier, load_model, save_model
+
+
+def tiny_gpt(**changes) -> GPT:
+    """A small model of the trained tokenizer's size."""
+    return tiny_gpt_of(**{"vocab_size": trained_tokenizer().vocab_size, **changes})
+
 
 IDS = torch.randint(31, (2, 9), generator=torch.Generator().manual_seed(0))
 
@@ -106,9 +113,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path, change, message):
     weights = load_file(tmp_path / WEIGHTS_FILE)
     change(weights)
     save_file(weights, tmp_path / WEIGHTS_FILE)
-    with pytest.raises(
-        GroundupError, match=f"the weights do not fit the model's shape; got {message}; to mend it"
-    ) as e:
+    with pytest.raises(GroundupError, match=f"weights do not fit the model's shape: {message}; to mend it") as e:
         load_model(tmp_path)
     assert "\n" not in str(e.value)
 
@@ -188,3 +193,27 @@ def test_the_folder_holds_nothing_but_data(tmp_path):
     ]
     shape = json.loads((tmp_path / DESCRIPTION_FILE).read_text())["config"]
     assert GPT(tiny_gpt().config).config.to_dict() == shape
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path):
+    save_model(tmp_path, tiny_gpt(), byte_tokenizer(), {})
+    with pytest.raises(GroundupError, match=r"the tokenizer is not the model's; got 257 tokens; allowed: 290 tokens"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("config", [{"d_model": 16.0}, {"d_model": "wide"}, {"context_length": 10**13}])
+def test_an_impossible_shape_is_refused_in_one_line(tmp_path, config):
+    save_model(tmp_path, tiny_gpt(), trained_tokenizer(), {})
+    description = json.loads((tmp_path / DESCRIPTION_FILE).read_text())
+    description["config"].update(config)
+    (tmp_path / DESCRIPTION_FILE).write_text(json.dumps(description))
+    with pytest.raises(GroundupError, match="no valid model shape") as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [None, "missing"])
+def test_a_classifier_without_labels_is_refused_in_one_line(tmp_path, labels):
+    save_model(tmp_path, GPTClassifier(tiny_gpt(), 2), trained_tokenizer(), {} if labels else {"labels": None})
+    with pytest.raises(GroundupError, match="no valid model shape"):
+        load_classifier(tmp_path)

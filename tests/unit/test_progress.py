@@ -54,9 +54,14 @@ def test_a_terminal_shows_a_bar_with_loss_and_speed_that_is_gone_at_the_end(monk
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=160, highlight=False, color_system=None)
     monkeypatch.setattr(progress, "make_console", lambda: console)
-    view = TrainingProgress("pretrain")
-    view.started(20)
-    assert view.bar.live.is_started
+    with TrainingProgress("pretrain") as view:
+        view.started(20)
+        assert view.bar.live.is_started
+        _see_a_training(view, terminal)
+    assert not view.bar.live.is_started
+
+
+def _see_a_training(view: TrainingProgress, terminal: io.StringIO) -> None:
     view.logged(TrainRow(step=10, tokens=640, loss_nats=3.25, learning_rate=0.01, grad_norm=1.0), 12345.6)
     view.bar.refresh()
     shown = terminal.getvalue()
@@ -65,5 +70,4 @@ def test_a_terminal_shows_a_bar_with_loss_and_speed_that_is_gone_at_the_end(monk
     assert "loss 3.250" in shown
     assert "12,346 tokens/s" in shown
     view.ended(Outcome(steps=20, best_step=10, best_loss_nats=3.125))
-    assert not view.bar.live.is_started
     assert "done, best step 10" in terminal.getvalue()

@@ -11,8 +11,9 @@ from groundup.seeding import numpy_generator
 def window_starts(n_tokens: int, context_length: int, batch_size: int, seed: int, batch: int) -> np.ndarray:
     """Where the windows of one batch of next-token training begin.
 
-    The tokens are cut into windows of `context_length` tokens; an epoch reads each once, in random order. Where the
-    first window begins is drawn anew each epoch, so that the model does not see the same cuts again.
+    The tokens are cut into windows of `context_length` tokens; an epoch reads each once, in random order, but for
+    those that do not fill a last batch. Where the first window begins is drawn anew each epoch, so that the model does
+    not see the same cuts again.
 
     Args:
         batch: counts batches from the start of training.

@@ -72,6 +72,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float)
     """
     n_queries, n_keys = q.shape[2], k.shape[2]
     plain = q.device.type == "cpu" and q.dtype == torch.bfloat16 and n_keys <= PLAIN_ATTENTION_UP_TO
+    assert mask is not None or n_queries in (1, n_keys), "which key a query may look at last would be unclear"
     if not plain:
         causal = mask is None and n_queries > 1
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)

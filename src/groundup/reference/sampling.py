@@ -68,7 +68,7 @@ def generate(
     for number in range(max_new_tokens):
         if len(text) - start > context_length:
             # Half a context is read on, not all of it but one token: then a cache need not start over at every token.
-            start = len(text) - context_length // 2
+            start = len(text) - max(1, context_length // 2)
         draw = draws[number] if draws else 0.0
         token_id = next_token(scores_after(text[start:]), temperature, top_k, top_p, draw)
         if token_id == stop_id:

@@ -65,6 +65,8 @@ def plot_confusion(path: Path, confusion: Mapping[str, int], classes: Sequence[s
         xticklabels=classes,
         yticklabels=classes,
     )
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # a $ in a label is a dollar
     _save(figure, path)
 
 

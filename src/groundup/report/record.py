@@ -5,13 +5,13 @@ from pathlib import Path
 from groundup.config import Params
 from groundup.files import read_json
 from groundup.report.tables import METRICS_FILE, TRAIN_FILE, VALIDATION_FILE, read_table
-from groundup.tracking import flat_figures, record_pipeline
+from groundup.tracking import Store, flat_figures, record_pipeline
 
 STAGES_WITH_METRICS = ("tokenize", "split", "pretrain", "finetune_cls", "finetune_instruct")
 TRAININGS = STAGES_WITH_METRICS[2:]
 
 
-def record_reports(params: Params, reports: Path, lock: Path | None = None) -> str | None:
+def record_reports(params: Params, reports: Path, lock: Path | None = None, store: Store | None = None) -> str | None:
     """Write curves, final figures and the report of a finished pipeline onto its run.
 
     Args:
@@ -30,7 +30,7 @@ def record_reports(params: Params, reports: Path, lock: Path | None = None) -> s
         curves[stage] += [_renamed(row, "validation_") for row in validation]
     for stage in STAGES_WITH_METRICS:
         figures |= flat_figures(read_json(reports / stage / METRICS_FILE), f"final.{stage}.")
-    return record_pipeline(params, curves, figures, [reports / "evaluate", reports / "summary.json"], lock)
+    return record_pipeline(params, curves, figures, [reports / "evaluate", reports / "summary.json"], lock, store)
 
 
 def _renamed(row: dict[str, float], prefix: str, keep: tuple[str, ...] = ()) -> dict[str, float]:

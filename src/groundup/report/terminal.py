@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from groundup.console import one_line
 from groundup.files import read_json
 
 
@@ -28,13 +29,14 @@ def print_summary(reports: Path) -> None:
         story = read_json(samples / "language_model_samples.json")[0]
         message = read_json(samples / "classifier_samples.json")[0]
         answer = read_json(samples / "instruct_samples.json")[0]
-        said = f"{message['label']}, spam with probability {message['probability']:.2f}"
+        how = "rightly" if message["right"] else "wrongly"
+        said = f"{message['label']}, {how} called with probability {message['probability']:.2f}"
         for name, text in (
             ("writes on", story["prompt"] + story["text"]),
             ("sorts", f"{message['text']} -> {said}"),
             ("answers", f"{answer['instruction']} {answer['input']} -> {answer['answer']}"),
         ):
-            console.print(f"[bold]{name:>10}[/]  {escape(' '.join(text.split()))[:300]}")
+            console.print(f"[bold]{name:>10}[/]  {escape(one_line(text)[:300])}")
         console.print(f"\nThe report: {samples / 'report.md'}   Compare runs: make compare   MLflow: make ui")
 
 

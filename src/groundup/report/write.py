@@ -1,5 +1,6 @@
 """Writing the evaluation down: the summary, tables for DVC's plots, images, samples and a report to read."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def render_report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"indented": indented, "percent": lambda value: f"{100 * value:.1f} %"}
+    environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
         key=lambda row: -abs(row["probability"] - classifier.figures["threshold"]),
@@ -103,4 +104,9 @@ def render_report(
 
 def indented(text: str) -> str:
     """Text as a Markdown code block, in which nothing is markup."""
-    return "\n".join("    " + line for line in text.split("\n"))
+    return "\n".join("    " + line for line in re.split(r"\r\n|\r|\n", text))
+
+
+def literal(text: str) -> str:
+    """Text on a line of prose, in which nothing is markup."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

@@ -85,10 +85,11 @@ class InstructTask:
         self.context_length, self.seed, self.device = context_length, seed, device
         self.fitting = train.fitting(context_length)
         if not len(self.fitting) or not len(validation.fitting(context_length)):
+            shortest = max(min(rows.store.lengths, default=0) for rows in (train, validation))
             raise GroundupError(
                 "finetune_instruct: no instruction fits into model.context_length",
-                got=f"the shortest has {train.store.lengths.min(initial=0)} tokens",
-                allowed=f"at most {context_length} tokens",
+                got=f"the shortest has {shortest} tokens",
+                allowed=f"at most {context_length + 1} tokens",
                 do="raise model.context_length, or choose shorter instructions",
             )
         self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)

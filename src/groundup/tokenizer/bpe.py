@@ -78,7 +78,6 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> list[bytes]:
     heap = [(-count, pair) for pair, count in pair_counts.items()]
     heapq.heapify(heap)
 
-    known = set(vocabulary)
     while len(vocabulary) < 256 + n_merges and heap:
         count, pair = heapq.heappop(heap)
         if -count != pair_counts.get(pair, 0):
@@ -86,13 +85,8 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> list[bytes]:
         if -count < 2:
             break
         merged = vocabulary[pair[0]] + vocabulary[pair[1]]
-        if merged in known:
-            # Another pair already spells this token. tiktoken merges by spelling, so the token would gain nothing.
-            del pair_counts[pair]
-            continue
         new_id = len(vocabulary)
         vocabulary.append(merged)
-        known.add(merged)
         changed = _merge_in_words(pair, new_id, words, counts, pair_counts, words_with)
         for changed_pair in changed:
             if pair_counts[changed_pair] > 0:

@@ -4,8 +4,9 @@ Nothing that is read here can run code.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +17,8 @@ from groundup.errors import GroundupError
 from groundup.files import missing_file, read_json, write_json_atomically
 from groundup.model.gpt import GPT, GPTClassifier, GPTConfig
 from groundup.tokenizer.encoding import Tokenizer
+
+Model = TypeVar("Model", GPT, GPTClassifier)
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "model.json"
 
@@ -35,9 +38,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[GPT, T
     Raises: GroundupError if a file is missing or damaged, or if the weights do not fit the shape.
     """
     facts = _read_facts(folder, "language_model")
-    model = GPT(_config(folder, facts))
+    model = _built(folder, lambda: GPT(GPTConfig(**facts["config"])))
     _load_weights(model, folder)
-    return model.to(device).eval(), Tokenizer.load(folder), facts
+    return model.to(device).eval(), _load_tokenizer(folder, model.config), facts
 
 
 def load_classifier(
@@ -48,9 +51,9 @@ def load_classifier(
     Raises: as `load_model`.
     """
     facts = _read_facts(folder, "classifier")
-    model = GPTClassifier(GPT(_config(folder, facts)), len(facts["labels"]))
+    model = _built(folder, lambda: GPTClassifier(GPT(GPTConfig(**facts["config"])), len(facts["labels"])))
     _load_weights(model, folder)
-    return model.to(device).eval(), Tokenizer.load(folder), facts
+    return model.to(device).eval(), _load_tokenizer(folder, model.config), facts
 
 
 def _read_facts(folder: Path, kind: str) -> dict[str, Any]:
@@ -63,13 +66,25 @@ def _read_facts(folder: Path, kind: str) -> dict[str, Any]:
     return facts
 
 
-def _config(folder: Path, facts: dict[str, Any]) -> GPTConfig:
+def _built(folder: Path, build: Callable[[], Model]) -> Model:
     try:
-        return GPTConfig(**facts["config"])
-    except (KeyError, TypeError, ValueError) as error:
+        return build()
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a size beyond all memory
         raise GroundupError(
             f"{folder / DESCRIPTION_FILE}: no valid model shape", got=str(error), do="make the model again"
         ) from None
+
+
+def _load_tokenizer(folder: Path, config: GPTConfig) -> Tokenizer:
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocab_size != config.vocab_size:
+        raise GroundupError(
+            f"{folder}: the tokenizer is not the model's",
+            got=f"{tokenizer.vocab_size} tokens",
+            allowed=f"{config.vocab_size} tokens",
+            do="restore the tokenizer's two files, or make the model again",
+        )
+    return tokenizer
 
 
 def _load_weights(model: nn.Module, folder: Path) -> None:
@@ -92,8 +107,7 @@ def _load_weights(model: nn.Module, folder: Path) -> None:
     ]
     if wrong:
         raise GroundupError(
-            f"{path}: the weights do not fit the model's shape",
-            got="; ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
+            f"{path}: {len(wrong)} weights do not fit the model's shape: {', '.join(wrong[:3])}",
             do=f"make the model again, or restore {DESCRIPTION_FILE}",
         )
     model.load_state_dict(weights)

@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from groundup.console import make_console
+from groundup.console import make_console, one_line
 from groundup.train.loop import Outcome, TrainRow
 
 
@@ -26,6 +26,13 @@ class TrainingProgress:
         )
         self.speed = ""
 
+    def __enter__(self) -> "TrainingProgress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.console.is_terminal:
+            self.bar.stop()  # also when the training failed: a bar left alone hides the cursor
+
     def started(self, max_steps: int) -> None:
         self.task = self.bar.add_task(self.name, total=max_steps, loss="", speed="")
         if self.console.is_terminal:
@@ -40,12 +47,11 @@ class TrainingProgress:
         self.console.print(f"{self.name} step {row['step']:.0f}  validation {figures}  {self.speed}")
 
     def sampled(self, step: int, text: str) -> None:
-        one_line = " ⏎ ".join(text.split("\n"))
-        self.console.print(f"    sample: {escape(one_line)}", style="dim", overflow="ellipsis", no_wrap=True)
+        self.console.print(
+            f"    sample: {escape(one_line(text, line_break=' ⏎ '))}", style="dim", overflow="ellipsis", no_wrap=True
+        )
 
     def ended(self, outcome: Outcome) -> None:
-        if self.console.is_terminal:
-            self.bar.stop()
         how = "stopped early, no better since" if outcome.stopped_early else "done, best"
         self.console.print(
             f"{self.name} {how} step {outcome.best_step} (validation loss {outcome.best_loss_nats:.4f} nats)"
