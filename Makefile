@@ -5,8 +5,6 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 # DVC runs `python` from PATH; these recipes see the project's environment first.
 export PATH := $(VENV)/bin:$(PATH)
-# Waiting threads that spin slow down everything beside them, several times over on two cores.
-export OMP_WAIT_POLICY ?= passive
 
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed

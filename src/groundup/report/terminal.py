@@ -1,5 +1,7 @@
 """The headline figures as one screen in a terminal."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from groundup.console import one_line
+from groundup.console import LINE_WIDTH, one_line
 from groundup.files import read_json
 
 
@@ -17,7 +19,8 @@ def print_summary(reports: Path) -> None:
     Raises: GroundupError if the pipeline is not finished.
     """
     summary = read_json(reports / "summary.json")
-    console = Console(highlight=False)
+    knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if knows_width else LINE_WIDTH, highlight=False, emoji=False)
     table = Table(title="On the test side, which no training has seen", title_justify="left")
     for column in ("model", "figure", "value", "for comparison"):
         table.add_column(column)
@@ -29,8 +32,7 @@ def print_summary(reports: Path) -> None:
         story = read_json(samples / "language_model_samples.json")[0]
         message = read_json(samples / "classifier_samples.json")[0]
         answer = read_json(samples / "instruct_samples.json")[0]
-        how = "rightly" if message["right"] else "wrongly"
-        said = f"{message['label']}, {how} called with probability {message['probability']:.2f}"
+        said = f"{'rightly' if message['right'] else 'wrongly'} sorted; it is {message['label']}"
         for name, text in (
             ("writes on", story["prompt"] + story["text"]),
             ("sorts", f"{message['text']} -> {said}"),
