@@ -93,7 +93,7 @@ def test_markup_in_texts_is_printed_as_it_stands(text: str, tmp_path: Path, caps
     write_reports(tmp_path, text=text)
     out = printed(tmp_path, capsys)
     assert f"P:{text}" in out
-    assert f"{text} -> ham" in out
+    assert f"{text} -> rightly sorted; it is ham" in out
     assert f"Do {text} -> A" in out
 
 
