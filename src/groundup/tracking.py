@@ -204,8 +204,8 @@ class Store:
 class StageRun:
     """One stage as MLflow sees it. It is an observer of trainings: rows go out in batches while a training runs."""
 
-    def __init__(self, store: Store, stage: str, run_id: str | None, parent_id: str | None) -> None:
-        self.store, self.stage, self.run_id, self.parent_id = store, stage, run_id, parent_id
+    def __init__(self, store: Store, run_id: str | None) -> None:
+        self.store, self.run_id = store, run_id
         self.waiting: list[dict[str, float]] = []
 
     def attempt(self, work: Callable[[str], Any]) -> None:
@@ -288,7 +288,7 @@ def track_stage(stage: str, params: Params, declared: Mapping[str, Any]) -> Iter
     if parent_id is not None:
         tags = {"mlflow.parentRunId": parent_id, "stage": stage, **git_tags()}
         run_id = store.attempt(lambda: store.get_or_create(stage, "stage.key", f"{key}-{stage}", tags))
-    run = StageRun(store, stage, run_id, parent_id)
+    run = StageRun(store, run_id)
     run.attempt(lambda run_id: store.log_params(run_id, declared))
     status = "FAILED"
     try:
