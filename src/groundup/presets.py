@@ -14,7 +14,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from groundup.config import PARAMS_FILE, flatten, known_keys, parse_params, read_yaml
+from groundup.config import PARAMS_FILE, flatten, parse_params, read_yaml
 from groundup.errors import GroundupError
 from groundup.files import write_text_atomically
 
@@ -78,11 +78,7 @@ def as_dvc_flags(name: str) -> str:
     """A preset's differences from `params.yaml`, as flags for `dvc exp run --temp`."""
     wanted = flatten(parse_params(YAML(typ="safe").load(compose(name))))
     now = flatten(parse_params(read_yaml(PARAMS_FILE), str(PARAMS_FILE)))
-    flags = [
-        f"-S {shlex.quote(f'{key}={_hydra(value)}')}"
-        for key, value in wanted.items()
-        if now[key] != value and key in known_keys()
-    ]
+    flags = [f"-S {shlex.quote(f'{key}={_hydra(value)}')}" for key, value in wanted.items() if now[key] != value]
     return " ".join(flags)
 
 
