@@ -11,12 +11,12 @@ from stages.common import stage
 from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
 
-@stage("evaluate", reads=("seed", "evaluate"))
+@stage("evaluate", reads=("seed", "evaluate", "data.corpus", "data.sample"))
 def evaluate(params: Any, run: StageRun) -> None:
     """Write the test figures, baselines, samples, plots and the report."""
-    from groundup.data.token_store import TokenStore
     from groundup.report.evaluate import evaluate_classifier, evaluate_instructions, evaluate_language_model
     from groundup.report.record import record_reports
+    from groundup.report.stories import story_checker
     from groundup.report.write import write_evaluation
     from groundup.tasks.classify import LabelledRows
     from groundup.tasks.instruct import InstructionRows
@@ -24,9 +24,8 @@ def evaluate(params: Any, run: StageRun) -> None:
 
     settings = params.evaluate
     device = prepare_runtime(params.runtime)
-    language = evaluate_language_model(
-        PRETRAINED, TokenStore.load(SPLITS / "corpus" / "test"), settings, params.seed, device
-    )
+    checker = story_checker(params.data.corpus, params.data.sample.seed, params.data.sample.world_size)
+    language = evaluate_language_model(PRETRAINED, SPLITS / "corpus", settings, params.seed, device, checker)
     messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
     classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, device)
     instruct = evaluate_instructions(

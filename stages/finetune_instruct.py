@@ -12,26 +12,30 @@ from stages.paths import INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 @stage("finetune-instruct", reads=("seed", "finetune_instruct"))
 def finetune_instruct(params: Any, run: StageRun) -> None:
     """Fine-tune the pretrained model on instructions in the Alpaca form."""
-    from groundup.model.gpt import choose_trainable, set_dropout
-    from groundup.tasks.instruct import InstructionRows, InstructTask
+    from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, InstructTask, fine_tune, untaught
     from groundup.train.checkpoint import load_model, save_model
-    from groundup.train.loop import train
     from groundup.train.precision import prepare_runtime
     from groundup.train.progress import TrainingProgress
 
     settings = params.finetune_instruct
     device = prepare_runtime(params.runtime)
     model, tokenizer, _ = load_model(PRETRAINED, device)
-    choose_trainable(model, settings.trainable)
-    set_dropout(model, settings.dropout)
     rows, validation = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "validation"))
     task = InstructTask(rows, validation, tokenizer, settings, model.config.context_length, params.seed, device)
     with TrainingProgress("finetune-instruct") as progress:
-        outcome = train(model, task, settings, seed=params.seed, observers=[progress, run])
+        outcome = fine_tune(model, task, settings, seed=params.seed, observers=[progress, run])
+    compared: dict[str, Any] = {}
     with folder_written_atomically(INSTRUCTED) as folder:
         save_model(folder, model, tokenizer, {})
         write_text_atomically(folder / "samples.txt", training_samples(outcome))
-    run.log_figures(write_training_report(REPORTS / "finetune_instruct", outcome, {}))
+        if settings.from_random:  # what pretraining buys: the same training without it
+            beginner = untaught(model, params.seed)
+            with TrainingProgress("finetune-instruct, random weights") as progress:
+                from_random = fine_tune(beginner, task, settings, seed=params.seed, observers=[progress])
+            (folder / FROM_RANDOM).mkdir()
+            save_model(folder / FROM_RANDOM, beginner, tokenizer, {})
+            compared = {FROM_RANDOM: from_random.metrics()}
+    run.log_figures(write_training_report(REPORTS / "finetune_instruct", outcome, compared))
     run.log_path(INSTRUCTED)
 
 

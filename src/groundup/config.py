@@ -62,12 +62,27 @@ class Section:
 
 
 @dataclass(frozen=True)
+class SampleParams(Section):
+    """What the generated texts are like, where `data` names them.
+
+    `world_size` is the number of people, and of animals, in the world that they tell of.
+    """
+
+    seed: Annotated[int, Within(ge=0, le=2**53)]
+    world_size: Annotated[int, Within(ge=8, le=48)]
+    corpus_mb: Annotated[float, Within(gt=0.0, le=4096.0)]
+    messages: Annotated[int, Within(ge=100, le=1_000_000)]
+    instructions: Annotated[int, Within(ge=500, le=1_000_000)]
+
+
+@dataclass(frozen=True)
 class DataParams(Section):
     """Which texts: names from the catalog, or paths of your own files under `data/own/`."""
 
     corpus: tuple[str, ...]
     messages: str
     instructions: str
+    sample: SampleParams
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,7 @@ class TrainingParams(Section):
     beta1: Rate
     beta2: Rate
     max_grad_norm: PositiveFloat
+    optimizer: Literal["adamw", "muon"]
     evaluation_interval: Positive
     log_interval: Positive
     patience: Count
@@ -130,9 +146,13 @@ class TrainingParams(Section):
 
 @dataclass(frozen=True)
 class PretrainParams(TrainingParams):
-    """How long to pretrain, and what the sample in the log begins with."""
+    """How long to pretrain, and what the sample in the log begins with.
+
+    `windows: documents` lets each window of text begin with a document; `anywhere` cuts the text wherever it falls.
+    """
 
     max_steps: Positive
+    windows: Literal["documents", "anywhere"]
     sample_prompt: str
     sample_tokens: Count
 
@@ -151,8 +171,12 @@ class FinetuneClsParams(TrainingParams):
 
 @dataclass(frozen=True)
 class FinetuneInstructParams(TrainingParams):
-    """`loss_on: response` asks the model for the answer only; `all` for the prompt as well."""
+    """`loss_on: response` asks the model for the answer only; `all` for the prompt as well.
 
+    `from_random` trains a model with random weights in the same way, to show what pretraining buys.
+    """
+
+    from_random: bool
     epochs: Positive
     trainable: Trainable
     dropout: Rate
@@ -162,8 +186,12 @@ class FinetuneInstructParams(TrainingParams):
 
 @dataclass(frozen=True)
 class EvaluateParams(Section):
-    """`window_stride`: tokens between the windows that score the corpus; smaller gives each token more context."""
+    """`window_stride`: tokens between the windows that score the corpus; smaller gives each token more context.
 
+    `stories`: documents that the model writes from nothing, to be checked.
+    """
+
+    stories: Count
     batch_size: Positive
     window_stride: Positive
     prompts: tuple[str, ...]
@@ -261,11 +289,11 @@ def _describe(problem: ErrorDetails, origin: str) -> GroundupError:
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         known = known_keys()
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else "remove it, or see presets/small.yaml for every key"
+        hint = f"did you mean {near[0]}?" if near else "remove it, or see presets/sample.yaml for every key"
         return GroundupError(f"{origin}: {key} is not a known key", do=hint)
     if kind == "missing":
         return GroundupError(
-            f"{origin}: {key} is missing", do=f"add {key}; presets/small.yaml shows every key with its meaning"
+            f"{origin}: {key} is missing", do=f"add {key}; presets/sample.yaml shows every key with its meaning"
         )
     allowed = problem["msg"].removeprefix("Input should be ").replace("an object", "a section with keys")
     return GroundupError(
@@ -294,8 +322,15 @@ def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
             "shares that add up to 1",
             "set them to 0.7, 0.2 and 0.1",
         )
+    if params.data.sample.world_size % 2:
+        yield (
+            "data.sample.world_size is odd, so somebody would have no friend",
+            params.data.sample.world_size,
+            "even numbers from 8 to 48",
+            f"set data.sample.world_size to {params.data.sample.world_size + 1}",
+        )
     if not params.data.corpus:
-        yield "data.corpus names no text", "[]", "at least one name or path", "set data.corpus to [tinyshakespeare]"
+        yield "data.corpus names no text", "[]", "at least one name or path", "set data.corpus to [sample-stories]"
     if len(set(params.data.corpus)) < len(params.data.corpus):
         yield "data.corpus names a text twice", list(params.data.corpus), "each text once", "remove the repeat"
     if params.tokenize.tokenizer == "bpe" and not params.tokenize.train_on:

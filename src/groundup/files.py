@@ -9,18 +9,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from groundup.errors import GroundupError
 
 
-def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file under a temporary name, then rename it into place."""
+@contextlib.contextmanager
+def file_written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Give a file under a temporary name to write to; it takes the place of `path` only if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes files only their owner can read
@@ -28,6 +29,12 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file under a temporary name, then rename it into place."""
+    with file_written_atomically(path) as file:
+        file.write(data)
 
 
 def write_text_atomically(path: Path, text: str) -> None:

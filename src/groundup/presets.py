@@ -19,7 +19,7 @@ from groundup.errors import GroundupError
 from groundup.files import write_text_atomically
 
 FOLDER = Path("presets")
-COMPLETE = "small"  # the preset that holds every key, with comments
+COMPLETE = "sample"  # the preset that holds every key, with comments
 
 
 def preset_names() -> list[str]:

@@ -62,7 +62,10 @@ def test_a_bad_own_file_is_refused_and_leaves_what_was_there(request, before, ca
         ("elsewhere.txt", "data.corpus: your own files must lie in data/own/"),
         ("data/own/../../elsewhere.txt", "data.corpus: your own files must lie in data/own/"),
         ("/etc/hostname", "data.corpus: your own files must lie in data/own/"),
-        ("tinyshakespear", "data.corpus: no such data set; got tinyshakespear; allowed: the-verdict, tinyshakespeare"),
+        (
+            "tinyshakespear",
+            "data.corpus: no such data set; got tinyshakespear; allowed: sample-stories, the-verdict, tinyshakespeare",
+        ),
     ],
 )
 def test_a_name_that_leads_to_no_own_file_is_refused(finished, name, said):

@@ -327,6 +327,7 @@ def test_dvc_understands_the_plots(tracked: Run) -> None:
         "classifier.f1",
         "classifier.baselines.majority.accuracy",
         "classifier.baselines.tfidf_logreg.accuracy",
+        "classifier.baselines.char_svm.accuracy",
         "split.leaks",
         "split.near_leaks",
         "instruct.exact_match",

@@ -50,7 +50,7 @@ def test_the_presets_are_found() -> None:
 @each_preset
 def test_a_preset_composes_to_every_key_with_its_own_values(name: str) -> None:
     values = composed(name)
-    sections = {key.split(".")[0] for key in known_keys() if "." in key}
+    sections = {key.rpartition(".")[0] for key in known_keys() if "." in key}
     assert set(values) == {key for key in known_keys() if key not in sections}
     own = leaves(read_yaml(FOLDER / f"{name}.yaml"))
     assert own

@@ -60,13 +60,14 @@ def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
         {"loss_nats": 10 / 3, "perplexity": 28.03, "bits_per_byte": 2.0 / 3, "tokens": 99, "bytes": 300},
         [{"prompt": HOSTILE, "text": HOSTILE}],
     )
-    baselines = {"majority": figures(np.full(10, 0.4)), "tfidf_logreg": figures(TFIDF)}
+    baselines = {"majority": figures(np.full(10, 0.4)), "tfidf_logreg": figures(TFIDF), "char_svm": figures(TFIDF)}
     classifier = Evaluated(
         figures(GPT) | {"rows": 10, "baselines": baselines},
         [
             {
                 "text": f"{n} {HOSTILE}",
                 "label": ["ham", "spam"][label],
+                "called": ["ham", "spam"][int(probability >= THRESHOLD)],
                 "probability": float(probability),
                 "right": bool((probability >= THRESHOLD) == label),
             }
@@ -74,7 +75,7 @@ def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
         ],
     )
     scores = ClassifierScores(["ham", "spam"], LABELS, {"GPT": GPT, "TF-IDF + logistic regression": TFIDF})
-    answer = {"instruction": HOSTILE, "input": HOSTILE, "wanted": HOSTILE, "answer": HOSTILE}
+    answer = {"instruction": HOSTILE, "input": HOSTILE, "wanted": HOSTILE, "answer": HOSTILE, "kind": ""}
     instruct = Evaluated(
         {"response_loss_nats": 2.5, "exact_match": 0.25, "token_f1": 1 / 7, "ended": 1.0, "rows": 4},
         [answer | {"exact_match": True, "token_f1": 1.0, "ended": True}],
@@ -240,12 +241,23 @@ def test_an_unfinished_pipeline_is_not_recorded(
     assert not recorder.curves
 
 
+def test_stories_come_back_as_they_were(tmp_path: Path) -> None:
+    write_trainings(tmp_path)
+    (tmp_path / "evaluate").mkdir()
+    language, classifier, scores, instruct = evaluated()
+    figures = language.figures | {"stories": {"written": 1, "ended": 1.0, "copies": 0.0, "keep_rules": 0.0}}
+    story = {"text": HOSTILE, "ended": True, "copy": False, "keeps_rules": False, "broke_at": "a▶b"}
+    told = Evaluated(figures, language.samples, [story])
+    write_evaluation(tmp_path, tmp_path / "evaluate", told, classifier, scores, instruct, SPLIT)
+    assert read_json(tmp_path / "evaluate" / "stories.json") == [story]
+
+
 def test_a_failing_evaluation_leaves_no_summary(tmp_path: Path) -> None:
     """The summary is written last: where it stands, the report and the plots stand too."""
     write_trainings(tmp_path)
     (tmp_path / "evaluate").mkdir()
     language, classifier, scores, instruct = evaluated()
-    broken = Evaluated(instruct.figures, [{"answer": "no other field"}])
+    broken = Evaluated(instruct.figures, [{"answer": "no other field", "kind": ""}])
     with pytest.raises(jinja2.UndefinedError, match="exact_match"):
         write_evaluation(tmp_path, tmp_path / "evaluate", language, classifier, scores, broken, SPLIT)
     assert not (tmp_path / "summary.json").exists()

@@ -33,7 +33,7 @@ def raw_params() -> dict[str, Any]:
     """The complete preset with what `micro` changes, merged here without groundup.presets."""
     complete, changes = (
         YAML(typ="safe").load((ROOT / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
-        for name in ("small", "micro")
+        for name in ("sample", "micro")
     )
     for section, values in changes.items():
         complete[section].update(values)

@@ -73,6 +73,7 @@ _TRAINING: dict[str, Any] = {
     "log_interval": 1,
     "patience": 0,
     "precision": "fp32",
+    "optimizer": "adamw",
 }
 
 
@@ -81,7 +82,8 @@ def training_settings(**changes: Any) -> TrainingParams:
 
 
 def pretrain_settings(**changes: Any) -> PretrainParams:
-    return PretrainParams(**{**_TRAINING, "max_steps": 3, "sample_prompt": "", "sample_tokens": 0, **changes})
+    own = {"max_steps": 3, "windows": "anywhere", "sample_prompt": "", "sample_tokens": 0}
+    return PretrainParams(**{**_TRAINING, **own, **changes})
 
 
 def classifier_settings(**changes: Any) -> FinetuneClsParams:
@@ -97,5 +99,12 @@ def classifier_settings(**changes: Any) -> FinetuneClsParams:
 
 
 def instruct_settings(**changes: Any) -> FinetuneInstructParams:
-    own = {"epochs": 1, "trainable": "all", "dropout": 0.0, "loss_on": "response", "sample_tokens": 0}
+    own = {
+        "epochs": 1,
+        "trainable": "all",
+        "dropout": 0.0,
+        "from_random": False,
+        "loss_on": "response",
+        "sample_tokens": 0,
+    }
     return FinetuneInstructParams(**{**_TRAINING, **own, **changes})

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from groundup.report import baselines
-from groundup.report.baselines import majority_probabilities, tfidf_probabilities
+from groundup.report.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
 from groundup.report.metrics import classification_figures
 
 TRAIN = (
@@ -62,3 +62,43 @@ def test_the_regularisation_is_the_one_with_the_lowest_loss_on_validation(monkey
         losses.append(log_loss(VALIDATION[1], tfidf_probabilities(TRAIN, VALIDATION, TEST)[0], labels=[0, 1]))
     assert len(set(losses)) == len(tried)
     assert log_loss(VALIDATION[1], chosen[0], labels=[0, 1]) == min(losses)
+
+
+def test_the_svm_knows_a_word_by_its_pieces_where_words_alone_are_new() -> None:
+    spelled_anew = ["priize caash", "noooon att home", "lunchh"]
+    _, by_pieces = char_svm_scores(TRAIN, VALIDATION, spelled_anew)
+    assert by_pieces[0] > by_pieces[1]
+    assert by_pieces[0] > by_pieces[2]
+    _, by_words = tfidf_probabilities(TRAIN, VALIDATION, ["priize caash", "lunchh"])
+    assert by_words[0] == by_words[1]  # no word that it has seen
+
+
+def test_the_svm_s_scores_lie_between_0_and_1_and_part_at_the_margin() -> None:
+    on_validation, on_test = char_svm_scores(TRAIN, VALIDATION, TEST)
+    assert on_validation.shape == (3,)
+    assert ((on_test > 0) & (on_test < 1)).all()
+    assert on_test[0] > 0.5 > on_test[1]
+    assert char_svm_scores(TRAIN, VALIDATION, TEST)[1].tolist() == on_test.tolist()
+
+
+def test_the_test_rows_have_no_part_in_the_svm_s_fit() -> None:
+    alone = char_svm_scores(TRAIN, VALIDATION, TEST[:1])
+    beside = char_svm_scores(TRAIN, VALIDATION, [*TEST, "prize prize prize lunch", "noon"])
+    assert alone[0].tolist() == beside[0].tolist()
+    assert alone[1][0] == beside[1][0]
+
+
+def test_the_svm_s_regularisation_is_the_one_with_the_lowest_loss_on_validation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hinge_loss(scores: np.ndarray) -> float:
+        distances = np.log(scores / (1 - scores))
+        return float(np.maximum(0, 1 - (2 * VALIDATION[1] - 1) * distances).mean())
+
+    chosen = hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0])
+    losses = []
+    for strength in baselines.SVM_REGULARISATION_TRIED:
+        monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", (strength,))
+        losses.append(hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0]))
+    assert len(set(losses)) > 1
+    assert chosen == min(losses)

@@ -105,7 +105,7 @@ def test_an_unknown_key_like_no_other_points_to_the_complete_preset():
     line = only_problem_of(with_values(raw_params(), xyzzyxyzzy=1))
     assert "xyzzyxyzzy is not a known key" in line
     assert "did you mean" not in line
-    assert "presets/small.yaml" in line
+    assert "presets/sample.yaml" in line
 
 
 @pytest.mark.parametrize("key", ["seed", "model.n_heads", "finetune_cls.positive_label", "runtime", "split.test"])
@@ -365,7 +365,7 @@ def test_flatten_gives_every_value_under_its_dotted_key():
     assert flat["model.d_model"] == 32
     assert flat["seed"] == 1
     assert flat["data.corpus"] == ["the-verdict"]
-    sections = {key.split(".")[0] for key in known_keys() if "." in key}
+    sections = {key.rpartition(".")[0] for key in known_keys() if "." in key}
     assert sorted(flat) == sorted(key for key in known_keys() if key not in sections)
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from data_helpers import contents, entry_for, messages, story
 
-from groundup.config import DataParams
+from groundup.config import DataParams, SampleParams
 from groundup.data import download as download_module
 from groundup.data.download import download, wanted_files
 from groundup.errors import GroundupError
@@ -44,7 +44,8 @@ def project(tmp_path, monkeypatch):
 
 
 def wanted(corpus=("tale",), messages="sms", instructions="asked"):
-    return DataParams(corpus=corpus, messages=messages, instructions=instructions)
+    sample = SampleParams(seed=1, world_size=8, corpus_mb=0.02, messages=200, instructions=500)
+    return DataParams(corpus=corpus, messages=messages, instructions=instructions, sample=sample)
 
 
 def download_into(project, data, tokenizer="bpe"):
@@ -111,7 +112,7 @@ def test_own_files_are_copied_and_described(project):
 
 def test_an_unknown_name_is_refused_with_the_known_ones(project):
     said = refused(project, wanted(corpus=("tayl",)))
-    assert "data.corpus: no such data set; got tayl; allowed: tale, saga" in said
+    assert "data.corpus: no such data set; got tayl; allowed: sample-stories, tale, saga" in said
     assert "data/own/tayl.txt" in said
     assert "data.messages: no such data set; got spam" in refused(project, wanted(messages="spam"))
     assert "got tale" in refused(project, wanted(messages="tale"))

@@ -10,8 +10,18 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.generate import generate
+from groundup.model.gpt import GPT
 from groundup.model.loss import IGNORE_INDEX, token_loss
-from groundup.tasks.instruct import InstructionRows, InstructTask, answers, instruction_batch, response_loss
+from groundup.seeding import seed_torch
+from groundup.tasks.instruct import (
+    InstructionRows,
+    InstructTask,
+    answers,
+    fine_tune,
+    instruction_batch,
+    response_loss,
+    untaught,
+)
 
 CONTEXT = 12
 END = byte_tokenizer().end_of_text_id
@@ -192,3 +202,32 @@ def test_a_side_without_prompt_lengths_is_refused(rows, tmp_path):
     (tmp_path / PROMPT_LENGTHS_FILE).unlink()
     with pytest.raises(GroundupError, match=f"{PROMPT_LENGTHS_FILE}: no such file"):
         InstructionRows.load(tmp_path)
+
+
+def test_fine_tuning_trains_the_layers_that_the_settings_choose(rows):
+    model = model_of_bytes(n_layers=3)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    task = task_of(rows, trainable="last_block", dropout=0.25)
+    outcome = fine_tune(model, task, task.settings, seed=0)
+    changed = {
+        name.split(".")[1] for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])
+    }
+    assert outcome.steps == task.max_steps
+    assert "2" in changed
+    assert not {"0", "1"} & changed
+    assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.25}
+
+
+def test_an_untaught_model_has_the_shape_of_another_and_the_weights_that_pretraining_began_with(rows):
+    taught = model_of_bytes()
+    first, again, other = (untaught(taught, seed).state_dict() for seed in (1, 1, 2))
+    assert {name: weight.shape for name, weight in first.items()} == {
+        name: weight.shape for name, weight in taught.state_dict().items()
+    }
+    seed_torch(1, "initial weights")
+    begun = GPT(taught.config).state_dict()
+    name = "token_embedding.weight"
+    assert torch.equal(first[name], begun[name])
+    assert torch.equal(first[name], again[name])
+    assert not torch.equal(first[name], other[name])
+    assert not torch.equal(first[name], taught.state_dict()[name])

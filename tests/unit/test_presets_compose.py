@@ -95,7 +95,7 @@ FLAG_VALUES: list[tuple[str, str, Any]] = [
     ("pretrain", "batch_size", 1),
     ("model", "bias", False),
     ("model", "tie_weights", False),
-    ("split", "add_to_corpus", []),
+    ("split", "add_to_corpus", ["messages"]),
     ("tokenize", "train_on", ["corpus"]),
     ("data", "corpus", ["data/own/my file, the second.txt", "the-verdict"]),
     ("data", "messages", "data/own/a=b.tsv"),

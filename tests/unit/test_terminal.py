@@ -18,13 +18,27 @@ SUMMARY: dict[str, Any] = {
         "accuracy_low": 0.7071,
         "accuracy_high": 0.8912,
         "f1": 0.5817,
+        "rows": 517,
         "baselines": {
             "majority": {"accuracy": 0.6112, "f1": 0.0123},
             "tfidf_logreg": {"accuracy": 0.7239, "f1": 0.6648},
+            "char_svm": {"accuracy": 0.7541, "f1": 0.6953},
         },
     },
     "instruct": {"exact_match": 0.1234, "token_f1": 0.4568, "rows": 113},
     "split": {"leaks": 0, "near_leaks": 0},
+}
+# As it is where the texts come from the sample world, whose best possible scores are known.
+SAMPLE_WORLD: dict[str, Any] = SUMMARY | {
+    "language_model": SUMMARY["language_model"]
+    | {
+        "floor_bits_per_byte": 1.6543,
+        "ratio_to_floor": 1.2014,
+        "stories": {"written": 97, "ended": 0.9457, "copies": 0.0211, "keep_rules": 0.6281},
+    },
+    "classifier": SUMMARY["classifier"] | {"best_possible": 0.9873},
+    "instruct": SUMMARY["instruct"]
+    | {"facts_exact_match": 0.4242, "from_random": {"exact_match": 0.0517, "facts_exact_match": 0.0102}},
 }
 
 
@@ -43,11 +57,18 @@ def write_reports(folder: Path, summary: dict[str, Any] = SUMMARY, text: str = "
         samples = folder / "evaluate"
         write_json_atomically(samples / "language_model_samples.json", [{"prompt": "P:", "text": text}])
         write_json_atomically(
-            samples / "classifier_samples.json", [{"text": text, "label": label, "probability": 0.875, "right": True}]
+            samples / "classifier_samples.json", [{"text": text, "label": label, "called": label, "right": True}]
         )
-        write_json_atomically(
-            samples / "instruct_samples.json", [{"instruction": "Do", "input": text, "answer": "A", "wanted": "W"}]
-        )
+        write_json_atomically(samples / "instruct_samples.json", [asked("Do", text, "A")])
+
+
+def asked(instruction: str, about: str, said: str, right: bool = True, kind: str = "") -> dict[str, Any]:
+    row = {"instruction": instruction, "input": about, "answer": said, "wanted": "W"}
+    return row | {"exact_match": right, "kind": kind}
+
+
+def sample_lines(out: str) -> list[str]:
+    return [line.strip() for line in out.splitlines() if line.startswith("    ")]
 
 
 def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -60,8 +81,8 @@ def printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
 def test_every_headline_figure_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_reports(tmp_path)
     out = printed(tmp_path, capsys)
-    percentages = ["81.2%", "70.7%", "89.1%", "61.1%", "72.4%", "12.3%"]
-    numbers = ["1.988", "31.7", "0.582", "0.012", "0.665", "0.457", "113"]
+    percentages = ["81.2 %", "70.7 %", "89.1 %", "61.1 %", "72.4 %", "75.4 %", "12.3 %"]
+    numbers = ["1.988", "31.7", "0.582", "0.012", "0.665", "0.695", "0.457", "113", "517"]
     assert [figure for figure in percentages + numbers if figure not in out] == []
 
 
@@ -73,16 +94,16 @@ def leaves(value: dict[str, Any], keys: tuple[str, ...] = ()) -> list[tuple[str,
     ]
 
 
-@pytest.mark.parametrize("keys", [keys for keys in leaves(SUMMARY) if keys != ("split", "near_leaks")], ids=".".join)
+@pytest.mark.parametrize("keys", leaves(SAMPLE_WORLD), ids=".".join)
 def test_no_printed_figure_is_hard_coded(
     keys: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    changed = copy.deepcopy(SUMMARY)
+    changed = copy.deepcopy(SAMPLE_WORLD)
     inner = changed
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] += 7
-    write_reports(tmp_path)
+    write_reports(tmp_path, SAMPLE_WORLD)
     before = printed(tmp_path, capsys)
     write_reports(tmp_path, changed)
     assert printed(tmp_path, capsys) != before
@@ -92,9 +113,7 @@ def test_no_printed_figure_is_hard_coded(
 def test_markup_in_texts_is_printed_as_it_stands(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_reports(tmp_path, text=text)
     out = printed(tmp_path, capsys)
-    assert f"P:{text}" in out
-    assert f"{text} -> rightly sorted; it is ham" in out
-    assert f"Do {text} -> A" in out
+    assert sample_lines(out) == [f"· P:{text}", f"✓ called ham, rightly: {text}", f"✓ Do {text} -> A"]
 
 
 def test_samples_stay_on_one_line_and_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,8 +129,7 @@ def test_a_text_cut_within_markup_is_printed_as_it_stands(
 ) -> None:
     text = "x" * length + "[b]"
     write_reports(tmp_path, text=text)
-    (line,) = [line for line in printed(tmp_path, capsys).splitlines() if "writes on" in line]
-    shown = line.split("writes on")[1].strip()
+    shown = sample_lines(printed(tmp_path, capsys))[0].removeprefix("· ")
     assert f"P:{text}".startswith(shown)
     assert len(shown) >= 280
 
@@ -136,10 +154,105 @@ def test_without_samples_the_figures_are_printed(tmp_path: Path, capsys: pytest.
     write_reports(tmp_path)
     out = printed(tmp_path, capsys)
     assert "bits per byte" in out
-    assert "writes on" not in out
+    assert sample_lines(out) == []
+    assert "report.md" not in out
 
 
 def test_an_unfinished_pipeline_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(GroundupError, match=r"summary\.json: no such file.*dvc repro") as caught:
         print_summary(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def write_sample_world(folder: Path) -> None:
+    """Reports as the sample world gives them, with texts longer than any line."""
+    write_json_atomically(folder / "summary.json", SAMPLE_WORLD)
+    long = " and so on" * 40
+    stories = [
+        {"text": f"Kept one{long}", "ended": True, "copy": False, "keeps_rules": True, "broke_at": ""},
+        {"text": f"Kept two{long}", "ended": True, "copy": True, "keeps_rules": True, "broke_at": ""},
+        {"text": f"Kept three{long}", "ended": True, "copy": False, "keeps_rules": True, "broke_at": ""},
+        {"text": f"Broken{long}", "ended": True, "copy": False, "keeps_rules": False, "broke_at": "lives \n▶ in"},
+    ]
+    messages = [
+        {"text": f"{n}{long}", "label": label, "called": called, "right": label == called}
+        for n, (label, called) in enumerate([("ham", "ham")] * 5 + [("spam", "spam"), ("spam", "ham")])
+    ]
+    answers = [asked(f"{n}{long}", "", "A", True, "sum") for n in range(4)]
+    answers += [asked("Add", "1, 2", "A", False, "sum"), asked("Where is Tom?", "", "A", True, "fact")]
+    for name, rows in (
+        ("stories", stories),
+        ("language_model_samples", [{"prompt": "P", "text": "not shown beside stories"}]),
+        ("classifier_samples", messages),
+        ("instruct_samples", answers),
+    ):
+        write_json_atomically(folder / "evaluate" / f"{name}.json", rows)
+
+
+def test_the_sample_world_fits_on_one_screen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    write_sample_world(tmp_path)
+    lines = printed(tmp_path, capsys).splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 120
+    assert len([line for line in lines if line.startswith("    ")]) == 9
+
+
+def test_the_samples_show_what_is_right_what_is_wrong_and_a_fact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sample_world(tmp_path)
+    starts = [
+        "✓ Kept one and",
+        "✗ breaks a rule at ▶ … lives ▶ in …",
+        "✓ (a copy) Kept two",
+        "✓ called ham, rightly: 0 and",
+        "✓ called spam, rightly: 5 and",
+        "✗ called ham, but it is spam: 6 and",
+        "✓ Where is Tom? -> A",
+        "✓ 0 and",
+        "✗ Add 1, 2 -> A (right: W)",
+    ]
+    shown = sample_lines(printed(tmp_path, capsys))
+    assert [line[: len(start)] for line, start in zip(shown, starts, strict=True)] == starts
+
+
+def test_floor_best_possible_and_what_pretraining_buys_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sample_world(tmp_path)
+    out = printed(tmp_path, capsys)
+    said = [
+        "one who knows every rule, by 1.654. model / floor: 1.201",
+        "Of 97 stories written from nothing 62.8 % keep every rule and fact, 2.1 % are copies",
+        "Best possible: 98.7 %",
+        "42.4 % of those that ask for a fact",
+        "Pretraining buys +7.2 points",
+        "it knows 42.4 %, against 1.0 %",
+        "sorts messages into ham and spam",
+        "make ui",
+        str(tmp_path / "evaluate" / "report.md"),
+    ]
+    assert [phrase for phrase in said if phrase not in out] == []
+
+
+def test_without_a_sample_world_nothing_is_said_of_floors_and_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_reports(tmp_path, text="some text")
+    out = printed(tmp_path, capsys)
+    said = ("floor", "rule", "Best possible", "Pretraining buys", "fact", "None")
+    assert [word for word in said if word in out] == []
+
+
+def test_stories_that_no_rules_judge_have_no_mark_of_right_or_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = SUMMARY["language_model"] | {"stories": {"written": 1, "ended": 1.0, "copies": 0.0}}
+    write_reports(tmp_path, SUMMARY | {"language_model": figures}, text="some text")
+    write_json_atomically(tmp_path / "evaluate" / "stories.json", [{"text": "Once.", "ended": True, "copy": False}])
+    out = printed(tmp_path, capsys)
+    assert "· Once." in sample_lines(out)
+    assert "keep every rule" not in out

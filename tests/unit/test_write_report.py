@@ -49,10 +49,33 @@ SUMMARY: dict[str, Any] = {
         "baselines": {
             "majority": CLASSIFIER | {"accuracy": 0.6112, "f1": 0.0, "threshold": 0.5},
             "tfidf_logreg": CLASSIFIER | {"accuracy": 0.7239, "f1": 0.6648, "threshold": 0.3877},
+            "char_svm": CLASSIFIER | {"accuracy": 0.7541, "f1": 0.6953, "threshold": 0.2911},
         },
     },
     "instruct": {"response_loss_nats": 2.7182, "exact_match": 0.1234, "token_f1": 0.4568, "ended": 0.9012, "rows": 113},
     "split": {"leaks": 0, "near_leaks": 0},
+}
+FROM_RANDOM = {
+    "exact_match": 0.0517,
+    "token_f1": 0.2345,
+    "facts_exact_match": 0.0102,
+    "by_kind": {"fact": {"rows": 41, "exact_match": 0.0102}, "sum": {"rows": 72, "exact_match": 0.0713}},
+}
+# As it is where the texts come from the sample world, whose best possible scores are known.
+SAMPLE_WORLD = SUMMARY | {
+    "language_model": SUMMARY["language_model"]
+    | {
+        "floor_bits_per_byte": 1.6543,
+        "ratio_to_floor": 1.2014,
+        "stories": {"written": 97, "ended": 0.9457, "copies": 0.0211, "keep_rules": 0.6281},
+    },
+    "classifier": SUMMARY["classifier"] | {"best_possible": 0.9873},
+    "instruct": SUMMARY["instruct"]
+    | {
+        "facts_exact_match": 0.4242,
+        "by_kind": {"fact": {"rows": 41, "exact_match": 0.4242}, "sum": {"rows": 72, "exact_match": 0.3131}},
+        "from_random": FROM_RANDOM,
+    },
 }
 SPLIT = {
     "leaks": 0,
@@ -74,7 +97,13 @@ def answer(instruction: str, about: str, wanted: str, said: str) -> dict[str, An
         "exact_match": False,
         "token_f1": 0.25,
         "ended": True,
+        "kind": "",
     }
+
+
+def told(text: str, keeps_rules: bool | None = True, broke_at: str = "", copy: bool = False) -> dict[str, Any]:
+    judged = {} if keeps_rules is None else {"keeps_rules": keeps_rules, "broke_at": broke_at}
+    return {"text": text, "ended": True, "copy": copy} | judged
 
 
 def render(
@@ -84,10 +113,11 @@ def render(
     summary: dict[str, Any] = SUMMARY,
     classes: tuple[str, str] = ("ham", "spam"),
     split: dict[str, Any] = SPLIT,
+    written: list[dict[str, Any]] | None = None,
 ) -> str:
     return render_report(
         summary,
-        Evaluated(summary["language_model"], stories or []),
+        Evaluated(summary["language_model"], stories or [], written or []),
         Evaluated(summary["classifier"], messages or []),
         Evaluated(summary["instruct"], answers or []),
         classes,
@@ -189,20 +219,20 @@ def leaves(value: dict[str, Any], keys: tuple[str, ...] = ()) -> list[tuple[str,
     ]
 
 
-@pytest.mark.parametrize("keys", leaves(SUMMARY), ids=".".join)
+@pytest.mark.parametrize("keys", leaves(SAMPLE_WORLD), ids=".".join)
 def test_no_figure_in_the_report_is_hard_coded(keys: tuple[str, ...]) -> None:
     """A changed figure changes the report; those that it does not show are named here."""
-    changed = copy.deepcopy(SUMMARY)
+    changed = copy.deepcopy(SAMPLE_WORLD)
     inner = changed
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] += 7
     not_shown = {
         ("classifier", "baselines", name, f"accuracy_{end}")
-        for name in ("majority", "tfidf_logreg")
+        for name in ("majority", "tfidf_logreg", "char_svm")
         for end in ("low", "high")
-    }
-    assert (render(summary=changed) == render()) == (keys in not_shown)
+    } | {("instruct", "from_random", "by_kind", kind, "rows") for kind in ("fact", "sum")}
+    assert (render(summary=changed) == render(summary=SAMPLE_WORLD)) == (keys in not_shown)
 
 
 def test_the_most_confident_mistakes_come_first_and_right_calls_are_left_out() -> None:
@@ -224,3 +254,50 @@ def test_an_input_is_shown_only_where_there_is_one() -> None:
     report = render(answers=[answer("Name a colour", "", "blue", "red"), answer("Spell it", "sky", "s k y", "sky")])
     assert "asked:  Name a colour\n" in report
     assert "asked:  Spell it | sky\n" in report
+
+
+def test_without_a_sample_world_nothing_is_said_of_floors_and_rules() -> None:
+    report = render(stories=[{"prompt": "He", "text": " said"}], answers=[answer("Name a colour", "", "blue", "red")])
+    said = ("floor", "rules", "best possible", "random weights", "By kind", "keep", "None", "Undefined")
+    assert [word for word in said if word in report] == []
+
+
+def test_the_sample_world_s_figures_stand_in_the_report() -> None:
+    report = render(summary=SAMPLE_WORLD, answers=[answer("Add", "1, 2", "three", "two") | {"kind": "sum"}])
+    rows = [
+        "| | model / floor | 1.201 | 1 would be perfect |",
+        "| | stories that keep all rules | 62.8 % | of 97 written from nothing; 2.1 % are copies |",
+        "| | exact match on facts | 42.4 % | from random weights 1.0 % |",
+        "| fact | 41 | 42.4 % | 1.0 % |",
+        "| sum | 72 | 31.3 % | 7.1 % |",
+    ]
+    assert [row for row in rows if row not in report.splitlines()] == []
+    phrases = ["best possible 98.7 %", "slightly too high", "Pretraining buys +7.2 points", "Answer 1 (sum), token F1"]
+    assert [phrase for phrase in phrases if phrase not in report] == []
+    tables = [token for token in parsed(report) if token.type == "table_open"]
+    assert len(tables) == 3  # in short, classifier, by kind: none is broken
+
+
+def test_kinds_are_shown_without_a_model_from_random_weights() -> None:
+    instruct = {key: value for key, value in SAMPLE_WORLD["instruct"].items() if key != "from_random"}
+    report = render(summary=SAMPLE_WORLD | {"instruct": instruct})
+    assert "| fact | 41 | 42.4 % |" in report.splitlines()
+    assert "| | exact match on facts | 42.4 % | of 41 facts that instruction training never asked for |" in report
+    assert "random weights" not in report
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_stories_are_shown_as_code(text: str) -> None:
+    written = [told(text), told("plain", keeps_rules=False, broke_at=text)]
+    report = render(summary=SAMPLE_WORLD, written=written)
+    assert "hostile" not in outside_of_code(report)
+    assert in_code(report).count("hostile") == 2 * text.count("hostile")
+
+
+def test_a_story_is_shown_with_what_was_found_of_it() -> None:
+    written = [told("One."), told("Two.", False, "Tw▶o."), told("Three.", copy=True), told("Four.", keeps_rules=None)]
+    report = render(summary=SAMPLE_WORLD, written=written)
+    headings = ("Story 1, keeps the rules:", "Story 2, breaks a rule:", "Story 3, keeps the rules, a copy:", "Story 4:")
+    assert [line for line in report.splitlines() if line.startswith("Story ")] == list(headings)
+    assert "    Tw▶o." in report.splitlines()
+    assert report.count("up to the mark") == 1

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from groundup.data.token_store import TokenStore
 from groundup.seeding import numpy_generator
 
 
@@ -33,6 +34,67 @@ def window_starts(n_tokens: int, context_length: int, batch_size: int, seed: int
 def _epoch_of_windows(n_windows: int, context_length: int, seed: int, epoch: int) -> tuple[int, np.ndarray]:
     generator = numpy_generator(seed, "windows", epoch)
     return int(generator.integers(context_length)), generator.permutation(n_windows)
+
+
+def windows_of_documents(
+    documents: TokenStore, context_length: int, first_id: int, batch_size: int, seed: int, batch: int
+) -> np.ndarray:
+    """The windows of one batch of next-token training, each beginning with a document.
+
+    An epoch takes the documents in random order. A window takes one after the other, as many as it has room for; one
+    that it has to cut begins the next window again, whole, so that every document is read from its beginning, as it is
+    when it is scored or written. Of one that is longer than a window the rest goes on in the next.
+
+    Args:
+        first_id: the token that stands before the first document of a window (<|endoftext|>).
+        batch: counts batches from the start of training.
+    Shapes:  (batch_size, context_length + 1)
+    Raises:  ValueError if the documents do not fill one batch.
+    """
+    epoch = 0
+    while True:
+        pieces, places = _epoch_of_documents(documents, context_length, seed, epoch)
+        n_batches = len(places) // batch_size
+        if n_batches < 1:
+            raise ValueError(
+                f"{len(documents.tokens)} tokens do not fill a batch of {batch_size} windows of {context_length} tokens"
+            )
+        if batch < n_batches:
+            break
+        batch -= n_batches
+        epoch += 1
+    windows = np.empty((batch_size, context_length + 1), dtype=np.int64)
+    windows[:, 0] = first_id
+    for row, window in enumerate(places[batch * batch_size : (batch + 1) * batch_size]):
+        filled = 1
+        for start, end in pieces[window]:
+            windows[row, filled : filled + end - start] = documents.tokens[start:end]
+            filled += end - start
+    return windows
+
+
+@lru_cache(maxsize=2)
+def _epoch_of_documents(
+    documents: TokenStore, context_length: int, seed: int, epoch: int
+) -> tuple[list[list[tuple[int, int]]], np.ndarray]:
+    """The windows of an epoch, each as stretches (start, end) of tokens, and the order in which they are read."""
+    generator = numpy_generator(seed, "documents", epoch)
+    windows: list[list[tuple[int, int]]] = []
+    window: list[tuple[int, int]] = []
+    room = context_length
+    for document in generator.permutation(len(documents)).tolist():
+        start, end = int(documents.offsets[document]), int(documents.offsets[document + 1])
+        while start < end:
+            taken = min(room, end - start)
+            window.append((start, start + taken))
+            room -= taken
+            if start + taken < end and end - start <= context_length:
+                taken = 0  # it was cut, but the next window has room for all of it
+            start += taken
+            if room == 0:
+                windows.append(window)
+                window, room = [], context_length
+    return windows, generator.permutation(len(windows))
 
 
 def bucketed_batches(

@@ -124,6 +124,33 @@ CATALOG: tuple[Entry, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Generated:
+    """A file that is made here instead of fetched; what it holds follows from `data.sample`."""
+
+    name: str
+    kind: Kind
+    file: str
+    licence: str
+    about: str
+
+
+GENERATED: tuple[Generated, ...] = (
+    Generated(
+        "sample-stories", "corpus", "sample-stories.jsonl", "MIT", "stories, letters and lessons of the sample world"
+    ),
+    Generated("sample-messages", "messages", "sample-messages.csv", "MIT", "ham and spam between those who live in it"),
+    Generated(
+        "sample-instructions", "instructions", "sample-instructions.jsonl", "MIT", "questions that it has answers to"
+    ),
+)
+
+
+def generated(kind: Kind) -> dict[str, Generated]:
+    """The files of one kind that can be made, by name."""
+    return {entry.name: entry for entry in GENERATED if entry.kind == kind}
+
+
 def entries(kind: Kind) -> dict[str, Entry]:
     """The catalog's files of one kind, by name."""
     return {entry.name: entry for entry in CATALOG if entry.kind == kind}

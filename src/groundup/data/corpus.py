@@ -1,6 +1,7 @@
 """Plain text to pretrain on: what a document is, and how one long document is cut into sides."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,32 +14,39 @@ from groundup.tokenizer.bpe import END_OF_TEXT
 
 @dataclass(frozen=True)
 class Document:
-    """One text of the corpus; `whole_source` if it is all that its file holds."""
+    """One text of the corpus; `whole_source` if it is all that its file holds.
+
+    Units: `surprisal_bits` in bits, of the whole text, where whoever made it knows; None where nobody does.
+    """
 
     source: str
     text: str
     whole_source: bool
+    surprisal_bits: float | None = None
 
 
 def read_documents(path: Path, source: str) -> list[Document]:
     """The documents of a file, in order.
 
-    A `.jsonl` file has an object with `text` on each line. Any other file is plain text: one document, or several
-    between lines that hold nothing but `<|endoftext|>`.
+    A `.jsonl` file has an object with `text` on each line, and `surprisal_bits` where they are known. Any other file is
+    plain text: one document, or several between lines that hold nothing but `<|endoftext|>`.
     Raises: GroundupError if the file is missing, empty, not UTF-8, or a line of `.jsonl` has no text.
     """
     text = read_utf8(path)
     if path.suffix == ".jsonl":
-        texts = [_text_of_line(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        texts = [
+            _document_of_line(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()
+        ]
     else:
-        texts = re.split(rf"^{re.escape(END_OF_TEXT)}(?:\n|\Z)", text, flags=re.MULTILINE)
-    texts = [text for text in texts if text.strip()]
+        parts = re.split(rf"^{re.escape(END_OF_TEXT)}(?:\n|\Z)", text, flags=re.MULTILINE)
+        texts = [(part, None) for part in parts]
+    texts = [(text, bits) for text, bits in texts if text.strip()]
     if not texts:
         raise GroundupError(f"{path}: no text between the separators", do="give a file with text in it")
-    return [Document(source=source, text=text, whole_source=len(texts) == 1) for text in texts]
+    return [Document(source, text, whole_source=len(texts) == 1, surprisal_bits=bits) for text, bits in texts]
 
 
-def _text_of_line(path: Path, number: int, line: str) -> str:
+def _document_of_line(path: Path, number: int, line: str) -> tuple[str, float | None]:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
@@ -50,7 +58,15 @@ def _text_of_line(path: Path, number: int, line: str) -> str:
             allowed='an object such as {"text": "…"}',
             do="mend the line",
         )
-    return whole_characters(value["text"], f"{path}: line {number}")
+    bits = value.get("surprisal_bits")
+    if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int | float) or not 0 <= bits < math.inf):
+        raise GroundupError(
+            f"{path}: line {number} has wrong surprisal_bits",
+            got=bits,
+            allowed="a number that is not negative, or no such key",
+            do="mend the line",
+        )
+    return whole_characters(value["text"], f"{path}: line {number}"), None if bits is None else float(bits)
 
 
 def paragraphs(text: str) -> list[str]:

@@ -1,13 +1,14 @@
-"""Bringing every wanted file to `data/raw/`: from the catalog's sources, or from the user's own folder."""
+"""Bringing every wanted file to `data/raw/`: fetched, generated, or from the user's own folder."""
 
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from groundup.config import DataParams
-from groundup.data.catalog import Entry, entries
+from groundup.config import DataParams, SampleParams
+from groundup.data.catalog import Entry, Generated, entries, generated
 from groundup.data.fetch import Progress, fetch, mirror_folder
 from groundup.data.raw import MANIFEST_FILE, Kind, RawFile, count_rows
+from groundup.data.sample.make import make_sample
 from groundup.errors import GroundupError
 from groundup.files import sha256_of_file, write_bytes_atomically, write_json_atomically
 
@@ -40,7 +41,9 @@ def download(
     files = []
     for kind, name in wanted_files(data, tokenizer):
         entry = entries(kind).get(name)
-        if entry is None:
+        if name in generated(kind):
+            files.append(_make(generated(kind)[name], data.sample, folder, progress))
+        elif entry is None:
             files.append(_take_own(kind, name, folder))
         else:
             target = folder / kind / entry.file
@@ -49,6 +52,21 @@ def download(
             files.append(_checked(entry, target))
     write_json_atomically(folder / MANIFEST_FILE, {"files": [asdict(file) for file in files]})
     return files
+
+
+def _make(entry: Generated, sample: SampleParams, folder: Path, progress: Callable[[str], Progress]) -> RawFile:
+    target = folder / entry.kind / entry.file
+    _refuse_second(entry.kind, target)
+    rows = make_sample(entry.name, sample, target, progress(entry.name))
+    return RawFile(
+        entry.kind,
+        entry.name,
+        f"{entry.kind}/{entry.file}",
+        entry.licence,
+        target.stat().st_size,
+        sha256_of_file(target),
+        rows,
+    )
 
 
 def _checked(entry: Entry, path: Path) -> RawFile:
@@ -73,7 +91,7 @@ def _take_own(kind: Kind, name: str, folder: Path) -> RawFile:
         raise GroundupError(
             f"data.{kind}: no such data set",
             got=name,
-            allowed=f"{', '.join(entries(kind))}, or a path such as data/own/{name}.txt",
+            allowed=f"{', '.join([*generated(kind), *entries(kind)])}, or a path such as data/own/{name}.txt",
             do=f"change data.{kind}",
         )
     if not path.resolve().is_relative_to(OWN_FOLDER.resolve()):

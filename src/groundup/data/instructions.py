@@ -13,11 +13,18 @@ PROMPT_LENGTHS_FILE = "prompt_lengths.npy"  # beside the tokens: how many of eac
 
 @dataclass(frozen=True)
 class Instruction:
-    """What is asked, what it is asked about (may be empty), and the answer."""
+    """What is asked, what it is asked about (may be empty), and the answer.
+
+    Args:
+        kind: the skill that it needs; results are shown by it, and each side has its share of it. May be empty.
+        group: its content; rows with the same one stay on one side, however they are worded. May be empty.
+    """
 
     instruction: str
     input: str
     output: str
+    kind: str = ""
+    group: str = ""
 
 
 def format_prompt(instruction: str, input_text: str = "") -> str:
@@ -33,7 +40,8 @@ def format_prompt(instruction: str, input_text: str = "") -> str:
 
 
 def read_instructions(path: Path) -> list[Instruction]:
-    """All rows of a `.json` list or a `.jsonl` file of objects with `instruction`, `output` and, if need be, `input`.
+    """All rows of a `.json` list or a `.jsonl` file of objects with `instruction`, `output` and, if need be, `input`,
+    `kind` and `group`.
 
     Raises: GroundupError naming the row that is not such an object.
     """
@@ -58,7 +66,7 @@ def read_instructions(path: Path) -> list[Instruction]:
 
 
 def _row(path: Path, where: str, row: Any) -> Instruction:
-    wanted = {"instruction": True, "input": False, "output": True}
+    wanted = {"instruction": True, "input": False, "output": True, "kind": False, "group": False}
     if isinstance(row, dict):
         values = {name: row.get(name, "") for name in wanted}
         wrong = [

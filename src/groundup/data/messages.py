@@ -1,7 +1,8 @@
 """Labelled messages: one text and one label a row.
 
 Tab-separated files (`label<TAB>text`, as the SMS Spam Collection has it) are read without quoting: a quotation mark is
-a character of the message. Comma-separated files (`.csv`) have a header with the columns `label` and `text`.
+a character of the message. Comma-separated files (`.csv`) have a header with the columns `label` and `text`;
+a column `best_guess` may say what the best of all classifiers would call the text.
 """
 
 import csv
@@ -15,10 +16,15 @@ from groundup.files import read_utf8
 
 @dataclass(frozen=True)
 class Message:
-    """One text and what it is."""
+    """One text and what it is.
+
+    Args:
+        best_guess: what one who knows how messages are made would call it; empty where nobody knows.
+    """
 
     label: str
     text: str
+    best_guess: str = ""
 
 
 def read_messages(path: Path) -> list[Message]:
@@ -69,7 +75,7 @@ def _read_csv(path: Path) -> list[Message]:
                     allowed=f"{len(columns)} fields",
                     do="put a text with commas in quotation marks",
                 )
-            rows.append(_row(path, reader.line_num, row["label"] or "", row["text"] or ""))
+            rows.append(_row(path, reader.line_num, row["label"] or "", row["text"] or "", row.get("best_guess") or ""))
     except csv.Error as error:
         raise GroundupError(
             f"{path}: line {reader.line_num} is no readable CSV", got=str(error), do="mend the row"
@@ -77,7 +83,7 @@ def _read_csv(path: Path) -> list[Message]:
     return rows
 
 
-def _row(path: Path, number: int, label: str, text: str) -> Message:
+def _row(path: Path, number: int, label: str, text: str, best_guess: str = "") -> Message:
     for name, value in (("label", label), ("text", text)):
         if not value.strip():
             raise GroundupError(
@@ -86,4 +92,4 @@ def _row(path: Path, number: int, label: str, text: str) -> Message:
                 allowed="a label and a text in each row",
                 do="complete the row or remove it",
             )
-    return Message(label=label.strip(), text=text)
+    return Message(label=label.strip(), text=text, best_guess=best_guess.strip())

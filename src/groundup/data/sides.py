@@ -4,6 +4,7 @@ Both stages ask `plan_sides` which text goes where. It depends on the texts and 
 `tokenize` trains has seen exactly the text that `split` then calls the train side.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from groundup.data.messages import Message
 from groundup.data.raw import RawData
 from groundup.data.rows import ROWS_FILE, read_rows, write_rows
 from groundup.data.split import SIDES, Row, Side, assign, assign_documents, count_leaks, normalise, passage_key
-from groundup.data.token_store import TokenStore, write_token_store
+from groundup.data.token_store import SURPRISAL_FILE, TokenStore, write_token_store
 from groundup.errors import GroundupError
 from groundup.files import read_json, write_json_atomically
 from groundup.tokenizer.bpe import train_bpe
@@ -45,7 +46,7 @@ def plan_sides(raw: RawData, split: SplitParams, seed: int) -> SidePlan:
         documents=assign_documents(raw.documents, shares, seed),
         messages=assign([Row(row.text, row.label) for row in raw.messages], shares, seed, similarity),
         instructions=assign(
-            [Row(_question(row), rest=row.output) for row in raw.instructions], shares, seed, similarity
+            [Row(_question(row), row.kind, row.output, row.group) for row in raw.instructions], shares, seed, similarity
         ),
     )
 
@@ -97,7 +98,7 @@ def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, 
     stores = {"corpus": write_token_store(corpus, documents, size)}
     write_json_atomically(
         corpus / DOCUMENTS_FILE,
-        [{"source": document.source, "whole_source": document.whole_source} for document in raw.documents],
+        [{name: value for name, value in vars(document).items() if name != "text"} for document in raw.documents],
     )
 
     messages = [ids + end for ids in tokenizer.encode_many(row.text for row in raw.messages)]
@@ -166,10 +167,15 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
         write_token_store(
             folder / "corpus" / side, [[*document, tokenizer.end_of_text_id] for document in ids], tokenizer.vocab_size
         )
+        _write_surprisal(
+            folder / "corpus" / side,
+            [document for document, parts in zip(raw.documents, passages, strict=True) if parts],
+            n_texts=len(ids),
+        )
     for kind, sides in (("messages", plan.messages), ("instructions", plan.instructions)):
         _write_rows_by_side(tokens_folder / kind, folder / kind, sides, tokenizer.vocab_size)
 
-    report = _leakage_report(texts, split.near_duplicate_similarity)
+    report = _leakage_report(texts, raw, plan, split.near_duplicate_similarity)
     for text_kind, by_side in texts.items():
         found = plan.documents if text_kind == "corpus" else [by_side]
         empty = [side for side in SIDES if not any(each.get(side) for each in found)]
@@ -180,10 +186,11 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
                 allowed="at least one text a side",
                 do="add text, or change the shares under split",
             )
-    if report["leaks"] or report["near_leaks"]:
+    if report["leaks"] or report["near_leaks"] or report["instructions"]["group_leaks"]:
         raise GroundupError(
             "split: texts stand on more than one side",
-            got=f"{report['leaks']} exact, {report['near_leaks']} near duplicates",
+            got=f"{report['leaks']} exact, {report['near_leaks']} near duplicates, "
+            f"{report['instructions']['group_leaks']} groups of instructions",
             allowed="none",
             do="report this as a bug, with the data if you can",
         )
@@ -195,6 +202,16 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
         for side in SIDES
     }
     return report
+
+
+def _write_surprisal(folder: Path, documents: Sequence[Document], n_texts: int) -> None:
+    """Write the bits of each text of a side, if they are known of all of them.
+
+    Shapes:  (n_texts,), in the order of the token store
+    """
+    known = [document.surprisal_bits for document in documents if document.surprisal_bits is not None]
+    if known and len(known) == n_texts and not any(document.whole_source for document in documents):
+        np.save(folder / SURPRISAL_FILE, np.array(known, dtype=np.float64))
 
 
 def _added_texts(raw: RawData, plan: SidePlan, split: SplitParams) -> list[str]:
@@ -224,11 +241,18 @@ def _write_rows_by_side(source: Path, target: Path, sides: list[Side | None], vo
             np.save(target / side / PROMPT_LENGTHS_FILE, np.load(prompt_lengths)[chosen])
 
 
-def _leakage_report(texts: dict[TextKind, dict[Side, list[str]]], similarity: float) -> dict[str, Any]:
+def _leakage_report(
+    texts: dict[TextKind, dict[Side, list[str]]], raw: RawData, plan: SidePlan, similarity: float
+) -> dict[str, Any]:
     """Leaks of each kind and in all; near duplicates are looked for where the split groups them."""
+    ungrouped = _by_side(
+        [_question(row) for row in raw.instructions],
+        [None if row.group else side for row, side in zip(raw.instructions, plan.instructions, strict=True)],
+    )
     report: dict[str, Any] = {"leaks": 0, "near_leaks": 0}
     for kind, sides in texts.items():
-        exact, near = count_leaks(sides, 1.0 if kind == "corpus" else similarity)
+        exact, _ = count_leaks(sides)
+        _, near = count_leaks(ungrouped if kind == "instructions" else sides, 1.0 if kind == "corpus" else similarity)
         report["leaks"] += exact
         report["near_leaks"] += near
         report[kind] = {
@@ -236,6 +260,11 @@ def _leakage_report(texts: dict[TextKind, dict[Side, list[str]]], similarity: fl
             "near_leaks": near,
             "texts": {side: len(sides[side]) for side in SIDES},
         }
+    sides_of: defaultdict[str, set[Side]] = defaultdict(set)
+    for row, given in zip(raw.instructions, plan.instructions, strict=True):
+        if row.group and given:
+            sides_of[row.group].add(given)
+    report["instructions"]["group_leaks"] = sum(len(found) > 1 for found in sides_of.values())
     return report
 
 

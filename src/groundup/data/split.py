@@ -27,11 +27,15 @@ PASSAGE_WORDS = 8
 
 @dataclass(frozen=True, order=True)
 class Row:
-    """A text as the split sees it: what is compared, the stratum (the label) whose shares are kept, and the rest."""
+    """A text as the split sees it: what is compared, the stratum (the label) whose shares are kept, and the rest.
+
+    Rows with the same `group` stay together; how alike their texts are then says nothing.
+    """
 
     text: str
     stratum: str = ""
     rest: str = ""
+    group: str = ""
 
 
 def normalise(text: str) -> str:
@@ -42,9 +46,10 @@ def normalise(text: str) -> str:
 def assign(rows: Sequence[Row], shares: Sequence[float], seed: int, similarity: float = 1.0) -> list[Side | None]:
     """A side for each row; None for a row that is an exact copy of another and is left out.
 
-    Rows that are equal after `normalise`, or whose word pairs overlap by `similarity` or more, form a group, and a
-    group has one side. Within each stratum the groups come in an order given by their content and the seed, and each
-    goes to the side that is furthest below its share; so every share is met to within one group.
+    Rows that are equal after `normalise`, that name the same group, or (without a group) whose word pairs overlap by
+    `similarity` or more, stay together on one side. Within each stratum the groups come in an order given by their
+    content and the seed, and each goes to the side that is furthest below its share; so every share is met to within
+    one group.
 
     Args:
         shares: of train, validation and test; they add up to 1.
@@ -104,9 +109,13 @@ def _groups(rows: Sequence[Row], similarity: float) -> list[list[int]]:
     first_with: dict[str, int] = {}
     for position, text in enumerate(normalised):
         parent[root(position)] = root(first_with.setdefault(text, position))
+    for position, row in enumerate(rows):
+        if row.group:  # no normalised text begins with a line end
+            parent[root(position)] = root(first_with.setdefault(f"\n{row.group}", position))
     if similarity < 1.0:
-        for left, right in similar_pairs(normalised, similarity):
-            parent[root(left)] = root(right)
+        free = [position for position, row in enumerate(rows) if not row.group]
+        for left, right in similar_pairs([normalised[position] for position in free], similarity):
+            parent[root(free[left])] = root(free[right])
     members: defaultdict[int, list[int]] = defaultdict(list)
     for position in range(len(rows)):
         members[root(position)].append(position)

@@ -10,6 +10,7 @@ from groundup.errors import GroundupError
 from groundup.files import missing_file
 
 TOKENS_FILE, OFFSETS_FILE = "tokens.npy", "offsets.npy"
+SURPRISAL_FILE = "surprisal_bits.npy"  # beside the tokens, where it is known what making each document cost
 
 
 class TokenStore:

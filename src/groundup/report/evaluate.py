@@ -1,7 +1,7 @@
 """The evaluation of the three models on the test side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +10,30 @@ import torch
 
 from groundup.config import EvaluateParams
 from groundup.data.split import Side
-from groundup.data.token_store import TokenStore
+from groundup.data.token_store import SURPRISAL_FILE, TokenStore
+from groundup.errors import GroundupError
 from groundup.generate import Sampling, generate
 from groundup.model.gpt import GPT
-from groundup.report.baselines import majority_probabilities, tfidf_probabilities
+from groundup.report.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
 from groundup.report.metrics import choose_threshold, classification_figures, exact_match, token_f1
+from groundup.report.stories import Checker, documents_of, judge_stories, write_stories
 from groundup.seeding import derive_seed
 from groundup.tasks.classify import LabelledRows, class_logits, positive_probability
-from groundup.tasks.instruct import InstructionRows, answers, response_loss
+from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers, response_loss
 from groundup.tasks.language import score_corpus
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.checkpoint import load_classifier, load_model
 
+FACT = "fact"  # the kind of instruction that asks for what only the corpus tells
+
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Figures of one model, and rows to show beside them."""
+    """Figures of one model, and rows to show beside them; of the language model also the stories it wrote."""
 
     figures: dict[str, Any]
     samples: list[dict[str, Any]]
+    stories: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,59 @@ class ClassifierScores:
 
 
 def evaluate_language_model(
-    folder: Path, test: TokenStore, settings: EvaluateParams, seed: int, device: torch.device
+    folder: Path,
+    corpus: Path,
+    settings: EvaluateParams,
+    seed: int,
+    device: torch.device,
+    checker: Checker | None = None,
 ) -> Evaluated:
-    """Loss, perplexity and bits per byte of the test text, and what the model writes."""
+    """Loss, perplexity and bits per byte of the test text, how near that is to the floor, and what the model writes.
+
+    Args:
+        corpus: the folder with the sides of the corpus.
+        checker: reads the stories by the rules of their world, where there are rules.
+    """
+    test = TokenStore.load(corpus / "test")
     model, tokenizer, _ = load_model(folder, device)
     score = score_corpus(model, test, tokenizer, stride=settings.window_stride, batch_size=settings.batch_size)
-    figures = {**score.figures(), "tokens": score.n_targets, "bytes": score.n_bytes}
+    figures: dict[str, Any] = {**score.figures(), "tokens": score.n_targets, "bytes": score.n_bytes}
+    bits = floor_bits(corpus / "test", len(test))
+    if bits is not None:
+        figures["floor_bits_per_byte"] = bits / score.n_bytes
+        figures["ratio_to_floor"] = figures["bits_per_byte"] / figures["floor_bits_per_byte"]
     sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
     written = write_on(model, tokenizer, settings.prompts, settings.sample_tokens, sampling, seed)
     samples = [{"prompt": prompt, "text": text} for prompt, text in zip(settings.prompts, written, strict=True)]
-    return Evaluated(figures, samples)
+    stories: list[dict[str, Any]] = []
+    if settings.stories:
+        written_stories = write_stories(model, tokenizer, settings.stories, sampling, seed, settings.batch_size)
+        known = documents_of(TokenStore.load(corpus / "train"), tokenizer)
+        figures["stories"], stories = judge_stories(written_stories, known, checker)
+    return Evaluated(figures, samples, stories)
+
+
+def floor_bits(side: Path, n_documents: int) -> float | None:
+    """The bits that one who knows how the documents were made still needs for them; None where that is not known.
+
+    Units:  bits, summed over all documents
+    Raises: GroundupError if the file is not one positive number a document.
+    """
+    path = side / SURPRISAL_FILE
+    if not path.is_file():
+        return None
+    try:
+        bits = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise GroundupError(f"{path}: damaged", got=str(error), do="remove the folder and run `dvc repro`") from None
+    if bits.shape != (n_documents,) or not np.isfinite(bits).all() or bits.sum() <= 0:
+        raise GroundupError(
+            f"{path}: does not fit the tokens beside it",
+            got=f"{bits.size} numbers, {float(bits.sum()):g} bits",
+            allowed=f"{n_documents} finite numbers",
+            do="remove the folder and run `dvc repro`",
+        )
+    return float(bits.sum())
 
 
 def write_on(
@@ -72,9 +120,10 @@ def write_on(
 def evaluate_classifier(
     folder: Path, sides: Mapping[Side, LabelledRows], settings: EvaluateParams, device: torch.device
 ) -> tuple[Evaluated, ClassifierScores]:
-    """The classifier on the test messages, beside the majority class and TF-IDF with logistic regression.
+    """The classifier on the test messages, beside the majority class and two classical classifiers.
 
-    All three learn from the same train rows, and each has its threshold from the validation rows.
+    All learn from the same train rows, and each has its threshold from the validation rows. Where it is known how each
+    message was made, `best_possible` is the accuracy of one who knows.
     """
     model, _, facts = load_classifier(folder, device)
     classes = facts["labels"]
@@ -83,34 +132,40 @@ def evaluate_classifier(
     }
     test = sides["test"]
     probabilities = positive_probability(class_logits(model, test))
-    on_validation, tfidf = tfidf_probabilities(
-        (sides["train"].texts, labels["train"]), (sides["validation"].texts, labels["validation"]), test.texts
-    )
+    train, validation = ((sides[side].texts, labels[side]) for side in ("train", "validation"))
+    tfidf_on_validation, tfidf = tfidf_probabilities(train, validation, test.texts)
+    svm_on_validation, svm = char_svm_scores(train, validation, test.texts)
     majority = majority_probabilities(labels["train"], len(test.labels))
 
     def figures(scores: np.ndarray, threshold: float) -> dict[str, Any]:
         return classification_figures(labels["test"], scores, threshold, settings.confidence) | {"threshold": threshold}
 
+    def threshold_of(on_validation: np.ndarray) -> float:
+        return choose_threshold(labels["validation"], on_validation, facts["threshold_for"])
+
     result = figures(probabilities, facts["threshold"]) | {
         "rows": len(test.labels),
         "baselines": {
             "majority": figures(majority, 0.5),
-            "tfidf_logreg": figures(
-                tfidf, choose_threshold(labels["validation"], on_validation, facts["threshold_for"])
-            ),
+            "tfidf_logreg": figures(tfidf, threshold_of(tfidf_on_validation)),
+            "char_svm": figures(svm, threshold_of(svm_on_validation)),
         },
     }
+    if test.best_guesses and all(test.best_guesses):
+        right = [guess == label for guess, label in zip(test.best_guesses, test.labels, strict=True)]
+        result["best_possible"] = float(np.mean(right))
     samples = [
         {
             "text": text,
             "label": label,
+            "called": classes[int(probability >= facts["threshold"])],
             "probability": round(float(probability), 4),
             "right": bool((probability >= facts["threshold"]) == (label == classes[1])),
         }
         for text, label, probability in zip(test.texts, test.labels, probabilities, strict=True)
     ]
-    scores = ClassifierScores(classes, labels["test"], {"GPT": probabilities, "TF-IDF + logistic regression": tfidf})
-    return Evaluated(result, samples), scores
+    by_name = {"GPT": probabilities, "TF-IDF + logistic regression": tfidf, "character n-gram SVM": svm}
+    return Evaluated(result, samples), ClassifierScores(classes, labels["test"], by_name)
 
 
 def evaluate_instructions(
@@ -119,11 +174,23 @@ def evaluate_instructions(
     """Loss of the right answers, and how the model's own answers compare with them.
 
     A row counts as one test item whether or not it fits the context; for one that does not, the end of its prompt is
-    read, and it has no part in the loss.
+    read, and it has no part in the loss. Where the stage before trained a model from random weights too, its figures
+    stand beside: the difference is what pretraining buys.
     """
     model, tokenizer, _ = load_model(folder, device)
+    samples = answered(model, test, tokenizer, settings)
+    figures = {"response_loss_nats": response_loss(model, test, settings.batch_size)} | answer_figures(samples)
+    if (folder / FROM_RANDOM).is_dir():
+        beginner, tokenizer, _ = load_model(folder / FROM_RANDOM, device)
+        compared = answer_figures(answered(beginner, test, tokenizer, settings))
+        figures[FROM_RANDOM] = {key: value for key, value in compared.items() if key not in ("rows", "ended")}
+    return Evaluated(figures, samples)
+
+
+def answered(model: GPT, test: InstructionRows, tokenizer: Tokenizer, settings: EvaluateParams) -> list[dict[str, Any]]:
+    """Each instruction with the model's answer and how good that is."""
     given = answers(model, test, list(range(len(test.rows))), tokenizer, settings.response_tokens, settings.batch_size)
-    samples = [
+    return [
         {
             "instruction": row.instruction,
             "input": row.input,
@@ -132,14 +199,29 @@ def evaluate_instructions(
             "exact_match": exact_match(answer.text, row.output),
             "token_f1": round(token_f1(answer.text, row.output), 4),
             "ended": answer.ended,
+            "kind": row.kind,
         }
         for row, answer in zip(test.rows, given, strict=True)
     ]
-    figures = {
-        "response_loss_nats": response_loss(model, test, settings.batch_size),
-        "exact_match": float(np.mean([row["exact_match"] for row in samples])),
-        "token_f1": float(np.mean([row["token_f1"] for row in samples])),
-        "ended": float(np.mean([row["ended"] for row in samples])),
-        "rows": len(samples),
-    }
-    return Evaluated(figures, samples)
+
+
+def answer_figures(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over all answers and, where the instructions have kinds, over those of each kind.
+
+    `facts_exact_match` is over the questions for facts. All wordings of one fact are on the same side, so instruction
+    training has asked for none of these: who answers them has them from the corpus.
+    """
+
+    def mean(key: str, rows: Sequence[Mapping[str, Any]] = samples) -> float:
+        return float(np.mean([row[key] for row in rows]))
+
+    figures: dict[str, Any] = {key: mean(key) for key in ("exact_match", "token_f1", "ended")} | {"rows": len(samples)}
+    kinds = sorted({row["kind"] for row in samples} - {""})
+    if kinds:
+        of_kind = {kind: [row for row in samples if row["kind"] == kind] for kind in kinds}
+        figures["by_kind"] = {
+            kind: {"rows": len(rows), "exact_match": mean("exact_match", rows)} for kind, rows in of_kind.items()
+        }
+        if FACT in kinds:
+            figures["facts_exact_match"] = figures["by_kind"][FACT]["exact_match"]
+    return figures

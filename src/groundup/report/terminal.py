@@ -1,62 +1,169 @@
-"""The headline figures as one screen in a terminal."""
+"""What the three models can do, as one screen in a terminal, for someone who has never trained one."""
 
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from groundup.console import LINE_WIDTH, one_line
 from groundup.files import read_json
+from groundup.report.say import BREAK_MARK, gain_words, percent, picked
+
+SHOWN = 3  # samples of each model
+RIGHT, WRONG, UNJUDGED = "✓", "✗", "·"
+LONGEST_SHOWN = 300  # characters of a sample, on a terminal of any width
+
+BASELINES = {
+    "majority": "calling all the same",
+    "tfidf_logreg": "TF-IDF + logistic regression",
+    "char_svm": "character n-gram SVM",
+}
+
+Sample = tuple[str, str]  # a mark, and what is shown beside it
 
 
 def print_summary(reports: Path) -> None:
-    """Print the figures of the three models beside their baselines, and a sample of each.
+    """Print what each of the three models does, how well, beside what is possible and what is simple, with samples.
 
     Raises: GroundupError if the pipeline is not finished.
     """
     summary = read_json(reports / "summary.json")
+    folder = reports / "evaluate"
     knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if knows_width else LINE_WIDTH, highlight=False, emoji=False)
-    table = Table(title="On the test side, which no training has seen", title_justify="left")
-    for column in ("model", "figure", "value", "for comparison"):
-        table.add_column(column)
-    for row in _rows(summary):
-        table.add_row(*row)
-    console.print(table)
-    samples = reports / "evaluate"
-    if samples.is_dir():
-        story = read_json(samples / "language_model_samples.json")[0]
-        message = read_json(samples / "classifier_samples.json")[0]
-        answer = read_json(samples / "instruct_samples.json")[0]
-        said = f"{'rightly' if message['right'] else 'wrongly'} sorted; it is {message['label']}"
-        for name, text in (
-            ("writes on", story["prompt"] + story["text"]),
-            ("sorts", f"{message['text']} -> {said}"),
-            ("answers", f"{answer['instruction']} {answer['input']} -> {answer['answer']}"),
-        ):
-            console.print(f"[bold]{name:>10}[/]  {escape(one_line(text)[:300])}")
-        console.print(f"\nThe report: {samples / 'report.md'}   Compare runs: make compare   MLflow: make ui")
-
-
-def _rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    language, classifier, instruct = summary["language_model"], summary["classifier"], summary["instruct"]
-    majority, tfidf = (classifier["baselines"][name] for name in ("majority", "tfidf_logreg"))
-    interval = f"({classifier['accuracy_low']:.1%} to {classifier['accuracy_high']:.1%})"
-    return [
-        ("language model", "bits per byte", f"{language['bits_per_byte']:.3f}", "8 would be plain bytes"),
-        ("", "perplexity per token", f"{language['perplexity']:.1f}", ""),
+    console.print("[bold]What the three models can do with texts that no training has seen[/]")
+    messages = _read_samples(folder / "classifier_samples.json")
+    for title, sentences, samples in (
+        ("Language model: writes on, token by token", _language_words(summary["language_model"]), _writings(folder)),
+        (_classifier_title(messages), _classifier_words(summary["classifier"]), _calls(messages)),
         (
-            "classifier",
-            "accuracy",
-            f"{classifier['accuracy']:.1%} {interval}",
-            f"majority class {majority['accuracy']:.1%}, TF-IDF + logistic regression {tfidf['accuracy']:.1%}",
+            "Instruction follower: does what it is asked",
+            _instruct_words(summary["instruct"]),
+            _answers(_read_samples(folder / "instruct_samples.json")),
         ),
-        ("", "F1", f"{classifier['f1']:.3f}", f"majority class {majority['f1']:.3f}, TF-IDF {tfidf['f1']:.3f}"),
-        ("instruction follower", "exact match", f"{instruct['exact_match']:.1%}", f"{instruct['rows']} instructions"),
-        ("", "token F1", f"{instruct['token_f1']:.3f}", ""),
-        ("split", "texts on two sides", str(summary["split"]["leaks"]), "must be 0"),
+    ):
+        console.print()
+        console.print(Text(title, style="bold"))
+        for sentence in sentences:
+            console.print(Padding(Text(sentence), (0, 0, 0, 2), expand=False))
+        for mark, text in samples:
+            line = Text(f"    {mark} ", style={RIGHT: "green", WRONG: "red"}.get(mark, ""))
+            line.append(one_line(text)[:LONGEST_SHOWN], style="default")
+            console.print(line, no_wrap=True, overflow="ellipsis")
+    split = summary["split"]
+    console.print()
+    console.print(f"Texts that stand both in training and in test: {split['leaks']} exact, {split['near_leaks']} near.")
+    if folder.is_dir():
+        console.print(Text(f"The whole report: {folder / 'report.md'}", style="bold"))
+        console.print(
+            "Curves and runs: make ui, then http://127.0.0.1:5000   What changed since the commit: make compare"
+        )
+
+
+def _read_samples(path: Path) -> list[dict[str, Any]]:
+    """Rows of samples; none if the folder was not fetched."""
+    rows: list[dict[str, Any]] = read_json(path) if path.exists() else []
+    return rows
+
+
+def _language_words(figures: Mapping[str, Any]) -> Iterator[str]:
+    needs = f"Unseen text surprises it by {figures['bits_per_byte']:.3f} bits per byte"
+    perplexity = f"perplexity per token {figures['perplexity']:.1f}"
+    if "ratio_to_floor" in figures:
+        yield (
+            f"{needs}; one who knows every rule, by {figures['floor_bits_per_byte']:.3f}. "
+            f"model / floor: {figures['ratio_to_floor']:.3f} (1 is perfect; {perplexity})."
+        )
+    else:
+        yield f"{needs} (8 would be plain bytes; {perplexity})."
+    if "stories" in figures:
+        stories = figures["stories"]
+        kept = f"{percent(stories['keep_rules'])} keep every rule and fact, " if "keep_rules" in stories else ""
+        yield (
+            f"Of {stories['written']} stories written from nothing {kept}{percent(stories['copies'])} are copies of "
+            f"what it read, {percent(stories['ended'])} come to an end."
+        )
+
+
+def _writings(folder: Path) -> Iterator[Sample]:
+    stories = _read_samples(folder / "stories.json")
+    if not stories:
+        for row in _read_samples(folder / "language_model_samples.json")[:SHOWN]:
+            yield UNJUDGED, row["prompt"] + row["text"]
+        return
+    for story in picked(stories, SHOWN, *([_keeps_rules, _breaks_a_rule] if "keeps_rules" in stories[0] else [])):
+        copied = "(a copy) " if story["copy"] else ""
+        if _breaks_a_rule(story):
+            yield WRONG, f"{copied}breaks a rule at {BREAK_MARK} … {story['broke_at']} …"
+        else:
+            yield RIGHT if _keeps_rules(story) else UNJUDGED, copied + story["text"]
+
+
+def _keeps_rules(story: Mapping[str, Any]) -> bool:
+    return story.get("keeps_rules") is True
+
+
+def _breaks_a_rule(story: Mapping[str, Any]) -> bool:
+    return story.get("keeps_rules") is False
+
+
+def _classifier_title(messages: Sequence[Mapping[str, Any]]) -> str:
+    labels = sorted({row["label"] for row in messages})
+    return f"Classifier: sorts messages{' into ' + one_line(' and '.join(labels)) if labels else ''}"
+
+
+def _classifier_words(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"It is right for {percent(figures['accuracy'])} of {figures['rows']} messages "
+        f"(likely between {percent(figures['accuracy_low'])} and {percent(figures['accuracy_high'])}); "
+        f"F1 {figures['f1']:.3f}."
+    )
+    if "best_possible" in figures:
+        yield f"Best possible: {percent(figures['best_possible'])}, as some messages do not tell what they are."
+    simple = [
+        f"{words} {percent(figures['baselines'][name]['accuracy'])} (F1 {figures['baselines'][name]['f1']:.3f})"
+        for name, words in BASELINES.items()
+        if name in figures["baselines"]
     ]
+    yield f"Simple ways: {', '.join(simple)}."
+
+
+def _calls(messages: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
+    labels = sorted({row["label"] for row in messages})
+    sorts = [lambda row, label=label: row["right"] and row["label"] == label for label in labels]
+    for row in picked(messages, SHOWN, *sorts, lambda row: not row["right"]):
+        if row["right"]:
+            yield RIGHT, f"called {row['called']}, rightly: {row['text']}"
+        else:
+            yield WRONG, f"called {row['called']}, but it is {row['label']}: {row['text']}"
+
+
+def _instruct_words(figures: Mapping[str, Any]) -> Iterator[str]:
+    facts = ""
+    if "facts_exact_match" in figures:
+        facts = f"; {percent(figures['facts_exact_match'])} of those that ask for a fact"
+    yield (
+        f"It answers {percent(figures['exact_match'])} of {figures['rows']} instructions with the right words{facts} "
+        f"(token F1 {figures['token_f1']:.3f})."
+    )
+    if "from_random" in figures:
+        yield gain_words(figures)
+
+
+def _answers(samples: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
+    shown = picked(
+        samples,
+        SHOWN,
+        lambda row: row["kind"] == "fact",
+        lambda row: row["kind"] != "fact" and row["exact_match"],
+        lambda row: row["kind"] != "fact" and not row["exact_match"],
+    )
+    for row in shown:
+        asked = f"{row['instruction']} {row['input']}".strip()
+        said = f"{asked} -> {row['answer']}"
+        yield (RIGHT, said) if row["exact_match"] else (WRONG, f"{said} (right: {row['wanted']})")

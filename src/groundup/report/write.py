@@ -11,9 +11,12 @@ from sklearn.metrics import roc_curve
 from groundup.files import write_json_atomically, write_text_atomically
 from groundup.report.evaluate import ClassifierScores, Evaluated
 from groundup.report.plots import plot_confusion, plot_losses, plot_roc
+from groundup.report.say import gain_words, of_every_kind
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
+STORIES_FILE = "stories.json"
+SHOWN_STORIES, SHOWN_ANSWERS = 5, 14
 
 
 def write_evaluation(
@@ -62,6 +65,8 @@ def write_evaluation(
     )
     for name, evaluated in (("language_model", language), ("classifier", classifier), ("instruct", instruct)):
         write_json_atomically(folder / f"{name}_samples.json", evaluated.samples)
+    if language.stories:
+        write_json_atomically(folder / STORIES_FILE, language.stories)
     write_text_atomically(
         folder / "report.md", render_report(summary, language, classifier, instruct, scores.classes, split, curves)
     )
@@ -86,6 +91,7 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
+    environment.globals["gain_words"] = gain_words
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
         key=lambda row: -abs(row["probability"] - classifier.figures["threshold"]),
@@ -94,8 +100,9 @@ def render_report(
     return template.render(
         summary=summary,
         continuations=language.samples,
+        stories=language.stories[:SHOWN_STORIES],
         mistakes=mistakes[:10],
-        answers=instruct.samples[:10],
+        answers=of_every_kind(instruct.samples, SHOWN_ANSWERS),
         classes=classes,
         split=split,
         curves=curves,

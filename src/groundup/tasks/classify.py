@@ -1,6 +1,6 @@
 """Sorting messages into two classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,17 +30,27 @@ class LabelledBatch:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """One side of the messages: tokens, texts, and labels as words."""
+    """One side of the messages: tokens, texts, and labels as words.
+
+    Args:
+        best_guesses: what one who knew how the messages were made would call each; empty where nobody knows.
+    """
 
     store: TokenStore
     texts: list[str]
     labels: list[str]
+    best_guesses: list[str] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: Path) -> "LabelledRows":
         """Read a side that the split stage wrote."""
         rows = read_rows(folder / ROWS_FILE)
-        return cls(TokenStore.load(folder), [row["text"] for row in rows], [row["label"] for row in rows])
+        return cls(
+            TokenStore.load(folder),
+            [row["text"] for row in rows],
+            [row["label"] for row in rows],
+            [row.get("best_guess", "") for row in rows],
+        )
 
     def tokens(self, index: int, context_length: int) -> np.ndarray:
         """A message's tokens; of one longer than the context its beginning, with the end-of-text token last."""

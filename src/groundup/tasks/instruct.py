@@ -1,5 +1,6 @@
 """Following instructions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.files import missing_file
 from groundup.generate import generate
-from groundup.model.gpt import GPT
+from groundup.model.gpt import GPT, choose_trainable, set_dropout
 from groundup.model.loss import IGNORE_INDEX, token_loss
-from groundup.seeding import numpy_generator
+from groundup.seeding import numpy_generator, seed_torch
 from groundup.tasks.language import TokenBatch
 from groundup.tokenizer.encoding import Tokenizer
+from groundup.train.loop import Observer, Outcome, train
+
+FROM_RANDOM = "from_random"  # beside the instructed model: the same training without what pretraining had taught
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,29 @@ class InstructTask:
         row = self.validation.rows[chosen]
         given = answers(model, self.validation, [chosen], self.tokenizer, self.settings.sample_tokens, batch_size=1)[0]
         return f"{row.instruction} {row.input}".strip() + f"\n{given.text}"
+
+
+def fine_tune(
+    model: GPT,
+    task: InstructTask,
+    settings: FinetuneInstructParams,
+    *,
+    seed: int,
+    observers: Sequence[Observer] = (),
+) -> Outcome:
+    """Train the layers that the settings choose; the model is left with its best weights.
+
+    Raises: as `train`.
+    """
+    choose_trainable(model, settings.trainable)
+    set_dropout(model, settings.dropout)
+    return train(model, task, settings, seed=seed, observers=observers)
+
+
+def untaught(model: GPT, seed: int) -> GPT:
+    """A model of the same shape with the random weights that pretraining began with."""
+    seed_torch(seed, "initial weights")  # as stages/pretrain.py does
+    return GPT(model.config).to(model.device)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from groundup.config import PretrainParams
-from groundup.data.batches import pad, window_starts
+from groundup.data.batches import pad, window_starts, windows_of_documents
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.generate import Sampling, generate
@@ -51,7 +51,7 @@ class CorpusScore:
 
 
 class LanguageTask:
-    """Pretraining: windows of the train tokens in random order, validation on all of the validation side."""
+    """Pretraining: windows of the train text in random order, validation on all of the validation side."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class LanguageTask:
         self.settings, self.context_length, self.seed, self.device = settings, context_length, seed, device
         self.max_steps = settings.max_steps
         try:
-            window_starts(len(train.tokens), context_length, settings.batch_size, seed, 0)
+            self._windows(0)
         except ValueError as error:
             raise GroundupError(
                 "pretrain: the corpus is too short for one batch",
@@ -81,12 +81,19 @@ class LanguageTask:
         return [self._batch(number) for number in range(first, first + self.settings.grad_accum_steps)]
 
     def _batch(self, number: int) -> TokenBatch:
-        starts = window_starts(len(self.train.tokens), self.context_length, self.settings.batch_size, self.seed, number)
-        windows = np.stack([self.train.tokens[start : start + self.context_length + 1] for start in starts])
-        tokens = torch.from_numpy(windows.astype(np.int64)).to(self.device)  # shape: (B, T + 1)
+        tokens = torch.from_numpy(self._windows(number)).to(self.device)  # shape: (B, T + 1)
         return TokenBatch(
             tokens[:, :-1], tokens[:, 1:], n_targets=tokens[:, 1:].numel(), n_tokens=tokens[:, 1:].numel()
         )
+
+    def _windows(self, number: int) -> np.ndarray:
+        """One batch of text. Shapes: (B, T + 1)."""
+        length, size = self.context_length, self.settings.batch_size
+        if self.settings.windows == "documents":
+            end = self.tokenizer.end_of_text_id
+            return windows_of_documents(self.train, length, end, size, self.seed, number)
+        starts = window_starts(len(self.train.tokens), length, size, self.seed, number)
+        return np.stack([self.train.tokens[start : start + length + 1] for start in starts]).astype(np.int64)
 
     def loss(self, model: GPT, batch: TokenBatch) -> Tensor:
         return token_loss(model.features(batch.input_ids), model.head_weight, batch.targets)

@@ -1,27 +1,110 @@
-"""AdamW, with weight decay where it belongs."""
+"""The optimizers: AdamW with weight decay where it belongs, and Muon for the matrices of the blocks."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from groundup.config import TrainingParams
 
+# Muon's update is scaled to the size that AdamW's typically has, so that both take the same learning rates.
+ADAMW_UPDATE_RMS = 0.2
+MUON_MOMENTUM = 0.95
+# Coefficients of the quintic whose iteration drives all singular values towards 1, chosen for speed and not for
+# exactness: they end between about 0.7 and 1.2.
+QUINTIC = (3.4445, -4.7750, 2.0315)
+ORTHOGONALISING_STEPS = 5
 
-def make_optimizer(model: nn.Module, settings: TrainingParams) -> torch.optim.AdamW:
-    """AdamW over the trainable weights: matrices decay towards zero, biases and norm gains do not.
 
+def make_optimizer(model: nn.Module, settings: TrainingParams) -> torch.optim.Optimizer:
+    """The optimizer that `settings.optimizer` names, over the trainable weights.
+
+    Matrices decay towards zero, biases and norm gains do not.
     Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization"; the groups are GPT-2's and GPT-3's habit.
     """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    hidden = [p for name, p in named if p.dim() == 2 and ".blocks." in f".{name}"]
+    if settings.optimizer != "muon":
+        hidden = []
+    by_muon = {id(parameter) for parameter in hidden}
+    rest = [parameter for _, parameter in named if id(parameter) not in by_muon]
     groups = [
-        {
-            "params": [parameter for parameter in trainable if parameter.dim() >= 2],
-            "weight_decay": settings.weight_decay,
-        },
-        {"params": [parameter for parameter in trainable if parameter.dim() < 2], "weight_decay": 0.0},
+        {"params": [parameter for parameter in rest if parameter.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [parameter for parameter in rest if parameter.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
+    adamw = torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
         fused=True,
     )
+    return Muon(hidden, adamw, settings.learning_rate, settings.weight_decay) if hidden else adamw
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose direction is made orthogonal, for the matrices of the blocks; AdamW does the rest.
+
+    A gradient's momentum is often dominated by a few directions. With all its singular values set to one, rare
+    directions are learned as fast as frequent ones, which makes small models need fewer steps.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; the scale of the update is
+        that of Liu et al. 2025, "Muon is Scalable for LLM Training".
+    """
+
+    def __init__(
+        self, matrices: Iterable[Tensor], adamw: torch.optim.AdamW, learning_rate: float, weight_decay: float
+    ) -> None:
+        super().__init__(list(matrices), {"lr": learning_rate, "weight_decay": weight_decay})
+        self.adamw = adamw
+        self._own = self.param_groups
+        # The training loop sets the rate of every group; the groups of the inner optimizer are the same objects.
+        self.param_groups = [*self._own, *adamw.param_groups]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Update all weights that have a gradient."""
+        assert closure is None, "a step is taken once, with the gradients that are there"
+        for group in self._own:
+            by_shape: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                state["momentum"].lerp_(parameter.grad, 1 - MUON_MOMENTUM)
+                ahead = parameter.grad.lerp(state["momentum"], MUON_MOMENTUM)  # Nesterov's: one step further
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                # Queries, keys and values are three matrices that are stored as one.
+                for part, direction in zip(_parts(parameter), _parts(ahead), strict=True):
+                    by_shape[part.shape].append((part, direction))
+            for shape, pairs in by_shape.items():
+                updates = orthogonalised(torch.stack([direction for _, direction in pairs]))
+                scale = ADAMW_UPDATE_RMS * max(shape) ** 0.5
+                for (part, _), update in zip(pairs, updates, strict=True):
+                    part.add_(update, alpha=-group["lr"] * scale)
+        self.adamw.step()
+
+
+def _parts(matrix: Tensor) -> tuple[Tensor, ...]:
+    rows, columns = matrix.shape
+    return matrix.split(columns) if rows == 3 * columns else (matrix,)
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Each matrix with all its singular values moved near to one.
+
+    Shapes:  (N, rows, columns) -> the same
+    Source: Jordan et al. 2024 (a Newton-Schulz iteration in bf16).
+    """
+    a, b, c = QUINTIC
+    wide = matrices.mT if matrices.size(1) > matrices.size(2) else matrices
+    x = wide.bfloat16()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(ORTHOGONALISING_STEPS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    x = x.to(matrices.dtype)
+    return x.mT if matrices.size(1) > matrices.size(2) else x

@@ -1,0 +1,48 @@
+"""What the report and the terminal both say in words, and which rows they show."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+BREAK_MARK = "▶"  # stands in a story where it breaks the rules
+
+
+def percent(value: float) -> str:
+    """A share as people read it."""
+    return f"{100 * value:.1f} %"
+
+
+def gain_words(instruct: Mapping[str, Any]) -> str:
+    """What pretraining buys the instruction follower, in a sentence or two; it was trained from random weights too."""
+    other = instruct["from_random"]
+    said = (
+        f"Pretraining buys {100 * (instruct['exact_match'] - other['exact_match']):+.1f} points: "
+        f"{percent(instruct['exact_match'])} of the answers are right, and {percent(other['exact_match'])} if the same "
+        "training begins with random weights."
+    )
+    if "facts_exact_match" in instruct and "facts_exact_match" in other:
+        said += (
+            f" Of the facts, which only the corpus tells, it knows {percent(instruct['facts_exact_match'])}, "
+            f"against {percent(other['facts_exact_match'])}."
+        )
+    return said
+
+
+def picked(rows: Sequence[Row], n: int, *wanted: Callable[[Row], bool]) -> list[Row]:
+    """The first row of each sort that is wanted, where there is one, and others from the front to make up n."""
+    chosen: list[int] = []
+    for wants in wanted:
+        chosen += [at for at, row in enumerate(rows) if at not in chosen and wants(row)][:1]
+    chosen += [at for at in range(len(rows)) if at not in chosen]
+    return [rows[at] for at in chosen[:n]]
+
+
+def of_every_kind(rows: Sequence[Row], n: int) -> list[Row]:
+    """The first row of each kind, then the second of each, up to n; the first n where the rows have no kinds."""
+    seen: dict[str, int] = {}
+    turns = []
+    for at, row in enumerate(rows):
+        seen[row["kind"]] = seen.get(row["kind"], 0) + 1
+        turns.append((seen[row["kind"]], at))
+    return [rows[at] for _, at in sorted(turns)[:n]]
