@@ -12,14 +12,15 @@ from stages.paths import INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 @stage("finetune-instruct", reads=("seed", "finetune_instruct"))
 def finetune_instruct(params: Any, run: StageRun) -> None:
     """Fine-tune the pretrained model on instructions in the Alpaca form."""
-    from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, InstructTask, fine_tune, untaught
+    from groundup.model.initial import new_model
+    from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, InstructTask, fine_tune
     from groundup.train.checkpoint import load_model, save_model
     from groundup.train.precision import prepare_runtime
     from groundup.train.progress import TrainingProgress
 
     settings = params.finetune_instruct
     device = prepare_runtime(params.runtime)
-    model, tokenizer, _ = load_model(PRETRAINED, device)
+    model, tokenizer, facts = load_model(PRETRAINED, device)
     rows, validation = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "validation"))
     task = InstructTask(rows, validation, tokenizer, settings, model.config.context_length, params.seed, device)
     with TrainingProgress("finetune-instruct") as progress:
@@ -29,7 +30,7 @@ def finetune_instruct(params: Any, run: StageRun) -> None:
         save_model(folder, model, tokenizer, {})
         write_text_atomically(folder / "samples.txt", training_samples(outcome))
         if settings.from_random:  # what pretraining buys: the same training without it
-            beginner = untaught(model, params.seed)
+            beginner = new_model(model.config, facts["initial_weights"], params.seed).to(device)
             with TrainingProgress("finetune-instruct, random weights") as progress:
                 from_random = fine_tune(beginner, task, settings, seed=params.seed, observers=[progress])
             (folder / FROM_RANDOM).mkdir()

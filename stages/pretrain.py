@@ -4,7 +4,6 @@ from typing import Any
 
 from groundup.files import folder_written_atomically, write_text_atomically
 from groundup.report.tables import training_samples, write_training_report
-from groundup.seeding import seed_torch
 from groundup.tracking import StageRun
 from stages.common import stage
 from stages.paths import PRETRAINED, REPORTS, SPLITS, TOKENIZER
@@ -14,7 +13,8 @@ from stages.paths import PRETRAINED, REPORTS, SPLITS, TOKENIZER
 def pretrain(params: Any, run: StageRun) -> None:
     """Train the GPT on the corpus and keep the weights that predict the validation side best."""
     from groundup.data.token_store import TokenStore
-    from groundup.model.gpt import GPT, GPTConfig
+    from groundup.model.gpt import GPTConfig
+    from groundup.model.initial import new_model
     from groundup.tasks.language import LanguageTask
     from groundup.tokenizer.encoding import Tokenizer
     from groundup.train.checkpoint import save_model
@@ -27,12 +27,12 @@ def pretrain(params: Any, run: StageRun) -> None:
     tokens, validation = (TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation"))
     context_length = params.model.context_length
     task = LanguageTask(tokens, validation, tokenizer, params.pretrain, context_length, params.seed, device)
-    seed_torch(params.seed, "initial weights")
-    model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))).to(device)
+    config = GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))
+    model = new_model(config, params.pretrain.initial_weights, params.seed).to(device)
     with TrainingProgress("pretrain") as progress:
         outcome = train(model, task, params.pretrain, seed=params.seed, observers=[progress, run])
     with folder_written_atomically(PRETRAINED) as folder:
-        save_model(folder, model, tokenizer, {})
+        save_model(folder, model, tokenizer, {"initial_weights": params.pretrain.initial_weights})
         write_text_atomically(folder / "samples.txt", training_samples(outcome))
     run.log_figures(write_training_report(REPORTS / "pretrain", outcome, {"parameters": model.n_parameters}))
     run.log_path(PRETRAINED)

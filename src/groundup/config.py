@@ -148,9 +148,11 @@ class TrainingParams(Section):
 class PretrainParams(TrainingParams):
     """How long to pretrain, and what the sample in the log begins with.
 
+    `initial_weights: gpt2` are random as GPT-2's; `copying` ones can copy from the text above before they are trained.
     `windows: documents` lets each window of text begin with a document; `anywhere` cuts the text wherever it falls.
     """
 
+    initial_weights: Literal["gpt2", "copying"]
     max_steps: Positive
     windows: Literal["documents", "anywhere"]
     sample_prompt: str
@@ -304,6 +306,11 @@ def _describe(problem: ErrorDetails, origin: str) -> GroundupError:
     )
 
 
+def can_prepare_to_copy(d_model: int, n_layers: int, n_heads: int) -> bool:
+    """Whether a model of this shape has room for the heads that `pretrain.initial_weights: copying` sets up."""
+    return n_layers >= 2 and n_heads >= 2 and d_model % 4 == 0 and (d_model // n_heads) % 2 == 0
+
+
 def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
     """What single keys cannot say: (what, got, allowed, do) for each problem."""
     model, split, runtime = params.model, params.split, params.runtime
@@ -313,6 +320,15 @@ def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
             f"d_model {model.d_model}, n_heads {model.n_heads}",
             "equal heads",
             f"set model.d_model to a multiple of {model.n_heads}",
+        )
+    if params.pretrain.initial_weights == "copying" and not can_prepare_to_copy(
+        model.d_model, model.n_layers, model.n_heads
+    ):
+        yield (
+            "pretrain.initial_weights copying does not fit the model",
+            f"d_model {model.d_model}, n_layers {model.n_layers}, n_heads {model.n_heads}",
+            "two layers, two heads, model.d_model a multiple of 4 and heads of even size",
+            "set pretrain.initial_weights to gpt2, or enlarge the model",
         )
     total = split.train + split.validation + split.test
     if abs(total - 1.0) > 1e-6:

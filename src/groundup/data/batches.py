@@ -8,6 +8,9 @@ import numpy as np
 from groundup.data.token_store import TokenStore
 from groundup.seeding import numpy_generator
 
+# Documents among which the one that fills a window best is looked for.
+LOOKAHEAD = 64
+
 
 def window_starts(n_tokens: int, context_length: int, batch_size: int, seed: int, batch: int) -> np.ndarray:
     """Where the windows of one batch of next-token training begin.
@@ -41,9 +44,10 @@ def windows_of_documents(
 ) -> np.ndarray:
     """The windows of one batch of next-token training, each beginning with a document.
 
-    An epoch takes the documents in random order. A window takes one after the other, as many as it has room for; one
-    that it has to cut begins the next window again, whole, so that every document is read from its beginning, as it is
-    when it is scored or written. Of one that is longer than a window the rest goes on in the next.
+    An epoch takes the documents in random order, but of the next few the longest that a window still has room for. What
+    room is left takes the beginning of a document that begins the next window again, whole, so that every document is
+    read from its beginning, as it is when it is scored or written. Of one that is longer than a window the rest goes on
+    in the next.
 
     Args:
         first_id: the token that stands before the first document of a window (<|endoftext|>).
@@ -79,11 +83,17 @@ def _epoch_of_documents(
 ) -> tuple[list[list[tuple[int, int]]], np.ndarray]:
     """The windows of an epoch, each as stretches (start, end) of tokens, and the order in which they are read."""
     generator = numpy_generator(seed, "documents", epoch)
+    waiting = generator.permutation(len(documents)).tolist()[::-1]
+    lengths = np.diff(documents.offsets).tolist()
     windows: list[list[tuple[int, int]]] = []
     window: list[tuple[int, int]] = []
     room = context_length
-    for document in generator.permutation(len(documents)).tolist():
-        start, end = int(documents.offsets[document]), int(documents.offsets[document + 1])
+    while waiting:
+        near = range(len(waiting) - 1, max(-1, len(waiting) - 1 - LOOKAHEAD), -1)
+        # The first of a window is whichever comes, so that documents of all lengths are read from the first position.
+        fits = [place for place in near if lengths[waiting[place]] <= room] if window else []
+        chosen = waiting.pop(max(fits, key=lambda place: lengths[waiting[place]]) if fits else -1)
+        start, end = int(documents.offsets[chosen]), int(documents.offsets[chosen + 1])
         while start < end:
             taken = min(room, end - start)
             window.append((start, start + taken))

@@ -18,7 +18,7 @@ from groundup.files import missing_file
 from groundup.generate import generate
 from groundup.model.gpt import GPT, choose_trainable, set_dropout
 from groundup.model.loss import IGNORE_INDEX, token_loss
-from groundup.seeding import numpy_generator, seed_torch
+from groundup.seeding import numpy_generator
 from groundup.tasks.language import TokenBatch
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -139,12 +139,6 @@ def fine_tune(
     choose_trainable(model, settings.trainable)
     set_dropout(model, settings.dropout)
     return train(model, task, settings, seed=seed, observers=observers)
-
-
-def untaught(model: GPT, seed: int) -> GPT:
-    """A model of the same shape with the random weights that pretraining began with."""
-    seed_torch(seed, "initial weights")  # as stages/pretrain.py does
-    return GPT(model.config).to(model.device)
 
 
 @torch.no_grad()

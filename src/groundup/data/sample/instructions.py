@@ -16,7 +16,7 @@ WORDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "yes or no": (
         ("{question}?", ""),
-        ("Answer with yes or no, and say how it is.", "Question: {question}?"),
+        ("Say how it is, and answer with yes or no.", "Question: {question}?"),
         ("Is it true or not: {question}?", ""),
     ),
     "opposite": (

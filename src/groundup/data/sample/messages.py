@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Literal
 
 from groundup.data.sample.telling import Chance, Teller, write
-from groundup.data.sample.words import COLOURS, FOODS, JOBS, NUMBERS, PLACES, THINGS
+from groundup.data.sample.words import NUMBERS
 from groundup.data.sample.world import World
 from groundup.data.split import normalise
 
@@ -25,17 +25,17 @@ Kind = Literal["plain", "roles", "ambiguous"]
 
 DEFAULT_COUNT = 5_000
 SPAM_SHARE = 0.13
-ROLES_SHARE = 0.12
+ROLES_SHARE = 0.04
 AMBIGUOUS_SHARE = 0.03
 SPAM_SHARE_OF_AMBIGUOUS = 0.3
 
-PLAIN_WITH_ROLES = 2  # one plain message in so many says who gives what to whom as well
+PLAIN_WITH_ROLES = 3  # one plain message in so many says who gives what to whom as well
 
 SHORTEST, LONGEST = 30, 160  # characters
 MAX_DRAWS = 200  # for one message, until it has the right length and no other message is like it
 
 # One message in so many has each kind of slip; of the longer words, one in so many is misspelt.
-ALL_SMALL, NO_STOP, SHORT_FORMS, MISSPELT = 3, 3, 5, 40
+ALL_SMALL, NO_STOP, SHORT_FORMS, MISSPELT = 3, 3, 5, 80
 LONGER_WORD = 4  # letters; roles hang on the short words, which stay whole
 SHORTENED = {"you": "u", "your": "ur", "are": "r", "please": "pls", "tomorrow": "tmrw", "thanks": "thx", "and": "n"}
 
@@ -336,9 +336,9 @@ def _roles_matter(teller: Teller, label: Label) -> str:
 def _values(teller: Teller, world: World) -> dict[str, str]:
     """What stands in the places of the templates, all of it from the world."""
     to, sender, who, other = islice(teller.order(world.beings), 4)
-    at, at2 = islice(teller.order(PLACES), 2)
-    food, food2 = islice(teller.order(FOODS), 2)
-    thing = teller.pick(THINGS)
+    at, at2 = islice(teller.order(world.places), 2)
+    food, food2 = islice(teller.order(world.foods), 2)
+    thing = teller.pick(world.things)
     return {
         "to": to.name,
         "from": sender.name,
@@ -357,18 +357,18 @@ def _values(teller: Teller, world: World) -> dict[str, str]:
         "food": food,
         "food2": food2,
         "thing": thing.one,
-        "colour": teller.pick(COLOURS),
-        "job": teller.pick(JOBS).name,
-        "gift": _gift(teller),
+        "colour": teller.pick(world.colours),
+        "job": teller.pick(world.jobs).name,
+        "gift": _gift(teller, world),
         "price": _amount(teller) + " " + teller.pick(("coins", "coins", "gold coins", "copper coins", "pennies")),
         "by": teller.pick(("before", "by", "after", "at")) + " " + teller.pick(HOURS),
         "day": teller.pick(DAYS),
     }
 
 
-def _gift(teller: Teller) -> str:
+def _gift(teller: Teller, world: World) -> str:
     """Something to give or to win."""
-    thing, food, colour = teller.pick(THINGS), teller.pick(FOODS), teller.pick(COLOURS)
+    thing, food, colour = teller.pick(world.things), teller.pick(world.foods), teller.pick(world.colours)
     return teller.pick(
         (
             f"{thing.article} {thing.one}",

@@ -8,21 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from groundup.data.sample.telling import Teller
-from groundup.data.sample.words import (
-    CAUSES,
-    COLOURS,
-    FOODS,
-    JOBS,
-    NUMBERS,
-    OPPOSITES,
-    PLACES,
-    THINGS,
-    UNITS,
-    VERBS,
-    Noun,
-    listed,
-    number_word,
-)
+from groundup.data.sample.words import NUMBERS, Noun, listed, number_word
 from groundup.data.sample.world import Attribute, Being, World
 
 
@@ -97,10 +83,10 @@ def possible_values(world: World, being: Being, attribute: Attribute) -> list[st
     """Everything that a fact of this sort could be, the truth included."""
     same_sort = world.people if being.is_person else world.animals
     values = {
-        "home": [place.at for place in PLACES],
-        "food": list(FOODS),
-        "colour": list(COLOURS),
-        "job": [job.name for job in JOBS],
+        "home": [place.at for place in world.places],
+        "food": list(world.foods),
+        "colour": list(world.colours),
+        "job": [job.name for job in world.jobs],
         "friend": [other.name for other in same_sort if other is not being],
     }
     return values[attribute]
@@ -129,25 +115,25 @@ def ask_yes_or_no(t: Teller, world: World) -> Task:
         truth if is_true else t.pick_word([each for each in possible_values(world, being, attribute) if each != truth])
     )
     asked = _form(YES_OR_NO, COAT_YES_OR_NO, being, attribute).format(name=being.name, value=value)
-    answer = f"{'yes' if is_true else 'no'}, {statement(being, attribute)}"
+    answer = f"{statement(being, attribute)}, so {'yes' if is_true else 'no'}"
     return Task("yes or no", fact_group(being, attribute), {"question": asked}, answer)
 
 
 def ask_opposite(t: Teller, world: World) -> Task:
-    pair = t.pick(OPPOSITES, said=lambda each: each[0])
+    pair = t.pick(world.opposites, said=lambda each: each[0])
     side = t.choose(2)
     word, other = pair[side], pair[1 - side]
     return Task("opposite", f"opposite {pair[0]}", {"word": word}, f"the opposite of {word} is {other}")
 
 
 def ask_plural(t: Teller, world: World) -> Task:
-    nouns = [*(Noun(animal.kind, animal.kinds) for animal in world.animals), *THINGS]
+    nouns = [*(Noun(animal.kind, animal.kinds) for animal in world.animals), *world.things]
     noun = t.pick(nouns, said=lambda each: each.one)
     return Task("plural", f"plural {noun.one}", {"word": noun.one}, f"one {noun.one}, two {noun.many}")
 
 
 def ask_past(t: Teller, world: World) -> Task:
-    now, then = t.pick(VERBS, said=lambda each: each[0])
+    now, then = t.pick(world.verbs, said=lambda each: each[0])
     return Task("past tense", f"past {now}", {"word": now}, f"today we {now}, yesterday we {then}")
 
 
@@ -161,24 +147,19 @@ def _say_list(t: Teller, options: Sequence[Sequence[str]]) -> list[str]:
     return chosen
 
 
-def _several(t: Teller, options: Sequence[str], fewest: int, most: int) -> list[str]:
-    """Say some of the options."""
-    return _say_list(t, [options] * (fewest + t.choose(most - fewest + 1)))
-
-
 def ask_sort(t: Teller, world: World) -> Task:
-    words = [number_word(number) for number in range(1, 21)]
-    given = _several(t, words, 3, 4)
+    words = NUMBERS[1:11]
+    given = _say_list(t, [words] * 3)
     in_order = sorted(given, key=words.index)
     return Task("sort", f"sort {listed(in_order)}", {"words": listed(given)}, f"in order they are {listed(in_order)}")
 
 
 def _words_of_the_world(world: World) -> list[str]:
-    return [*(animal.kind for animal in world.animals), *(thing.one for thing in THINGS[:16]), *FOODS]
+    return [*(animal.kind for animal in world.animals), *(thing.one for thing in world.things), *world.foods]
 
 
 def ask_count(t: Teller, world: World) -> Task:
-    given = _several(t, _words_of_the_world(world), 2, 6)
+    given = _say_list(t, [_words_of_the_world(world)] * (2 + t.choose(3)))
     return Task(
         "count",
         f"count {listed(sorted(given))}",
@@ -188,7 +169,7 @@ def ask_count(t: Teller, world: World) -> Task:
 
 
 def ask_reverse(t: Teller, world: World) -> Task:
-    given = _several(t, _words_of_the_world(world), 3, 4)
+    given = _say_list(t, [_words_of_the_world(world)] * 3)
     return Task(
         "reverse order",
         f"reverse {listed(sorted(given))}",
@@ -200,10 +181,10 @@ def ask_reverse(t: Teller, world: World) -> Task:
 def ask_odd_one_out(t: Teller, world: World) -> Task:
     sorts = (
         [animal.kind for animal in world.animals],
-        list(FOODS),
-        list(COLOURS),
-        [thing.one for thing in THINGS[:16]],
-        [job.name for job in JOBS],
+        list(world.foods),
+        list(world.colours),
+        [thing.one for thing in world.things],
+        [job.name for job in world.jobs],
     )
     common = t.choose(len(sorts))
     odd_sort = t.pick([index for index in range(len(sorts)) if index != common])
@@ -218,7 +199,7 @@ def ask_odd_one_out(t: Teller, world: World) -> Task:
 
 
 def ask_sum(t: Teller, world: World) -> Task:
-    left, right = (NUMBERS.index(t.pick_word(NUMBERS[1:11])) for _ in range(2))
+    left, right = (NUMBERS.index(t.pick_word(NUMBERS[1:8])) for _ in range(2))
     few, many = sorted((left, right))
     return Task(
         "sum",
@@ -229,7 +210,7 @@ def ask_sum(t: Teller, world: World) -> Task:
 
 
 def ask_difference(t: Teller, world: World) -> Task:
-    left = NUMBERS.index(t.pick_word(NUMBERS[2:13]))
+    left = NUMBERS.index(t.pick_word(NUMBERS[2:10]))
     right = NUMBERS.index(t.pick_word(NUMBERS[1:left]))
     return Task(
         "difference",
@@ -240,8 +221,8 @@ def ask_difference(t: Teller, world: World) -> Task:
 
 
 def ask_units(t: Teller, world: World) -> Task:
-    whole, part, size = t.pick(UNITS, said=lambda each: each[0].many)
-    number = NUMBERS.index(t.pick_word(NUMBERS[2:10]))
+    whole, part, size = t.pick(world.units, said=lambda each: each[0].many)
+    number = NUMBERS.index(t.pick_word(NUMBERS[2:7]))
     return Task(
         "units",
         f"units {whole.one} {number}",
@@ -251,7 +232,7 @@ def ask_units(t: Teller, world: World) -> Task:
 
 
 def ask_completion(t: Teller, world: World) -> Task:
-    cause, effect = t.pick(CAUSES, said=lambda each: each[0])
+    cause, effect = t.pick(world.causes, said=lambda each: each[0])
     return Task("completion", f"cause {cause}", {"cause": cause}, f"when {cause}, {effect}")
 
 
@@ -259,7 +240,7 @@ REQUESTS = ("bring me", "give me", "show me", "lend me", "pass me", "find me", "
 
 
 def ask_polite(t: Teller, world: World) -> Task:
-    verb, thing = t.pick_word(REQUESTS), t.pick_word([thing.one for thing in THINGS])
+    verb, thing = t.pick_word(REQUESTS), t.pick_word([thing.one for thing in world.things])
     return Task(
         "polite", f"polite {verb} {thing}", {"request": f"{verb} the {thing}"}, f"could you please {verb} the {thing}"
     )
@@ -299,3 +280,10 @@ SPOKEN: dict[str, tuple[str, str]] = {
     "completion": ("[what happens when|what comes of it when]", " {cause}?"),
     "polite": ("[say it politely|say this as one should|ask nicely]:", " {request}."),
 }
+
+# What is asked in lessons: what takes most practice comes most often.
+LESSONS: tuple[str, ...] = (
+    "fact", "yes or no", "yes or no", "yes or no", "yes or no", "opposite", "opposite", "plural", "past tense",
+    "past tense", "sort", "sort", "count", "reverse order", "odd one out", "odd one out", "odd one out", "sum", "sum",
+    "difference", "difference", "units", "completion", "polite",
+)  # fmt: skip

@@ -6,9 +6,9 @@ made where it is said, or shortly before, so the costs add up to what a reader w
 
 from collections.abc import Callable, Iterator
 
-from groundup.data.sample.skills import CAUSES, SKILLS, SPOKEN, ask_fact, ask_yes_or_no, name_of, statement
+from groundup.data.sample.skills import LESSONS, SKILLS, SPOKEN, ask_fact, ask_yes_or_no, name_of, statement
 from groundup.data.sample.telling import Chance, Teller, write
-from groundup.data.sample.words import NUMBERS, PLACES, THINGS
+from groundup.data.sample.words import NUMBERS
 from groundup.data.sample.world import Being, World
 
 ONE_DAY = (
@@ -20,16 +20,24 @@ ONE_DAY = (
 HOW = (
     "[slowly|quickly|quietly|happily|sadly|carefully|proudly|softly|bravely|gently|calmly|politely|eagerly|shyly|"
     "cheerfully|patiently|loudly|kindly|merrily|slyly|sleepily|warmly|solemnly|dreamily|lightly|gladly|boldly|neatly|"
-    "sweetly|wisely|gravely|brightly]"
+    "sweetly|wisely|gravely|brightly|firmly|freely|gracefully|greedily|hastily|honestly|hopefully|humbly|innocently|"
+    "joyfully|lazily|meekly|modestly|nervously|nicely|openly|playfully|promptly|quaintly|sharply|simply|sincerely|"
+    "smoothly|steadily|stiffly|suddenly|tenderly|thoughtfully|timidly|truly|warily|wearily|at once|after a while]"
 )
 AT_HOME = (
     "[peacefully|quietly|happily|for a long time|until late|by the fire|without a care|like a king|"
     "all night|in the dark|"
     "with open windows|in the big chair|under a warm blanket|as never before|all alone|to the sound of rain]"
 )
+ASKED = "[asked|said|wondered|began|inquired|whispered|called|murmured]"
+ANSWERED = (
+    "[said|answered|replied|called|whispered|shouted|cried|declared|explained|laughed|smiled|mumbled|sang|sighed]"
+)
 LIKE_WHAT = (
     "[new|small|big|heavy|light|pretty|plain|fine|useful|round|broken|shiny|dusty|favourite|wooden|little|strong|"
-    "strange|clean|famous|simple|precious|painted|long|short|thin|thick|lovely|second|best|last|rare]"
+    "strange|clean|famous|simple|precious|painted|long|short|thin|thick|lovely|second|best|last|rare|tall|tiny|cheap|"
+    "curious|dear|faded|fancy|foreign|funny|good|great|handsome|hidden|huge|magic|modern|narrow|neat|polished|proper|"
+    "rough|rusty|secret|silly|smooth|soft|solid|special|spare|splendid|sturdy|torn|wide|wonderful]"
 )
 MOOD = (
     "[happy|glad|proud|pleased|cheerful|thankful|content|merry|excited|delighted|calm|hopeful|relieved|joyful|at ease|"
@@ -43,6 +51,32 @@ LOW_MOOD = (
 )
 THEN = "[then|after that|a little later|soon|at last|suddenly|an hour later|before long|in the end|next|by and by|now]"
 WENT = "[went|walked|ran|hurried|wandered|strolled|marched|rode|trotted|rushed]"
+# What is around, of each sort with what it can be and do.
+AROUND = (
+    "[a|the|one|some|this|that] [[little|small|tired|lonely|shy|young|quick|clever|hungry|bold|brown|blue|wild|busy|"
+    "grey|plump] [bird|cuckoo|thrush|lark|swallow|robin|finch|gull] [sang|called|woke|turned round|flew by|hopped|"
+    "dozed|drank]|[pale|bright|warm|golden|silver|soft|small|distant|white|red|late|lonely|round|weak|clear|cold] "
+    "[moon|star|candle|lantern|window|fire|beam|torch] [shone|glittered|glowed|went out|could be seen|came near|"
+    "flickered|grew larger]|[tall|thin|green|young|small|bent|slender|lonely|dry|wet|soft|bare|dark|wild|crooked|"
+    "broad] [tree|flower|leaf|branch|rose|reed|birch|bush] [swayed|trembled|bent over|rustled|moved|stood still|"
+    "shook|nodded]|[heavy|small|big|rusty|wooden|distant|loose|broken|painted|black|narrow|brass|crooked|clumsy|dull|"
+    "plain] "
+    "[bell|door|gate|cart|shutter|drum|hammer|wheel] [rang|creaked|rattled|turned|banged|was heard|fell silent|"
+    "stopped]] " + HOW + "."
+)
+WHERE = "[on the table|on the shelf|in the kitchen|by the window|near the fire|under the roof|at the door|in a corner]"
+PASSING = (
+    " [sang|waved|slept|nodded|looked up|danced|laughed|yawned|whistled|waited|worked|ate|hopped|was reading|sneezed|"
+    "was talking] [under a tree|in the sun|in the shade|in the grass|at a fence|on a bench|by the road|at a gate|"
+    "near a cart|on the stairs|by a fire|at a table|" + HOW + "]."
+)
+# How a description begins, and the mark after the name.
+OPENINGS: tuple[tuple[str, str], ...] = (
+    ("who is", "?"),
+    ("do you know", "?"),
+    ("let me tell you about", "."),
+    ("this is about", "."),
+)
 SEES = "[saw|met|found|noticed|heard|came upon|ran into|greeted]"
 END = (
     "[that is how it was|so ended the [day|evening|walk]|what a [day|walk|surprise] it had been|nobody forgot that day|"
@@ -50,7 +84,6 @@ END = (
     "and then|in winter]|"
     "the [stars|birds|bells|crickets|frogs] [sang|were out|could be heard] [all night|until late|that night]]"
 )
-NAMED_THINGS = tuple(thing.one for thing in THINGS)
 
 # What goes wrong, and what helps: each trouble has its one remedy.
 TROUBLES: tuple[tuple[str, str], ...] = (
@@ -123,10 +156,8 @@ def _begin(t: Teller, world: World) -> Being:
     else:
         hero = _a_being(t, world)
         t.say("{a} was [very |quite |rather |]" + MOOD + " " + ONE_DAY + ".", **speaking_of(a=hero))
-        t.say(
-            "[had|hadn't] {a_he} [slept well|dreamt of {a_food}|heard good news]? [perhaps|yes|no|who knows].",
-            **speaking_of(a=hero),
-        )
+        t.say("had {a_he} [slept well|dreamt of {a_food}|heard good news]?", **speaking_of(a=hero))
+        t.say("[perhaps|yes|no|who knows].")
     if hero.is_person and t.one_in(2):
         assert hero.job is not None
         t.say(
@@ -164,7 +195,7 @@ def _meet(t: Teller, world: World, hero: Being) -> Being:
     if t.one_in(2):
         other = world.friend_of(hero)
         t.say(
-            THEN + " {a_his} friend {b} [came along|came by|came round the corner|stood there|waved at {a_him}].",
+            THEN + " {a} [saw|met|found|heard|noticed|came upon|ran into] {a_his} friend {b}.",
             **speaking_of(a=hero, b=other),
         )
         return other
@@ -176,53 +207,42 @@ def _meet(t: Teller, world: World, hero: Being) -> Being:
     return other
 
 
-def _aside(t: Teller, world: World) -> None:
-    """Something beside the story: what is around, or who passes by."""
-    for _ in range(1 + t.choose(2)):
-        _one_aside(t, world)
+def _aside(t: Teller, world: World, *without: Being) -> None:
+    """Something beside the story, or nothing: what is around, or who passes by."""
+    for _ in range(t.choose(3)):
+        if t.one_in(4):
+            t.say("[far away|not far off|over there|behind a wall|from a window|in the distance]")
+            t.word(" {b}" + PASSING, b=_a_being(t, world, *without).name)
+        else:
+            t.say(AROUND)
 
 
-def _one_aside(t: Teller, world: World) -> None:
-    if not t.one_in(4):
-        t.say(
-            "[a|the|one|some] [little|tall|soft|grey|late|warm|lonely|bright|wild|small|pale|distant|tired|cool|first|"
-            "last|golden|silver|quick|slow|sweet|fresh|dark|light|green|white|thin|deep|early|single|far|proud] [bird|"
-            "cloud|tree|flower|bell|leaf|stone|candle|wind|moon|star|brook|bee|door|cart|clock|shadow|wave|voice|song|"
-            "butterfly|light|branch|rose|fire|hen|boat|drop|gate|swallow|cricket|window] [moved|shone|swayed|waited|"
-            "glittered|whispered|sang|trembled|danced|slept|woke|hung|dreamt|turned|rang|stirred] " + HOW + "."
-        )
-    else:
-        t.say("[far away|not far off|over there|behind a wall|from a window|in the distance]")
-        other = _a_being(t, world)
-        t.word(
-            " {b} [sang|waved|slept|nodded|looked up|danced|laughed|yawned|whistled|waited|worked|ate|"
-            "hopped|was reading|sneezed|was talking]",
-            b=other.name,
-        )
-        t.word(
-            " [under a tree|in the sun|in the shade|in the grass|at a fence|on a bench|by the road|at a "
-            "gate|near a cart|on the stairs|by a fire|at a table]."
-        )
+def _place(t: Teller, world: World) -> str:
+    return t.pick_word([place.name for place in world.places])
 
 
-def _place(t: Teller) -> str:
-    return t.pick_word([place.name for place in PLACES])
+def _thing(t: Teller, world: World) -> str:
+    return t.pick_word([thing.one for thing in world.things])
 
 
 def tell_lost(t: Teller, world: World) -> None:
     """Something is lost, looked for and found."""
     hero = _begin(t, world)
-    _aside(t, world)
+    _aside(t, world, hero)
     values = speaking_of(a=hero)
     t.say("[but |]{a_he} [could not find|had lost|missed|no longer had] {a_his} " + LIKE_WHAT, **values)
-    thing = t.pick_word(NAMED_THINGS)
+    thing = _thing(t, world)
     values["thing"] = thing
     t.word(" {thing}.", **values)
     if t.one_in(2):
         t.say("{a_he} was " + LOW_MOOD + "[ about it|, of course| and sat down for a while|].", **values)
-    for _ in range(1 + t.choose(3)):
+    t.say(
+        "“[where is my {thing}|has anybody seen my {thing}|oh, my {thing}]?” [said|called|asked] {a} " + HOW + ".",
+        **values,
+    )
+    for _ in range(1 + t.choose(2)):
         t.say("{a_he} looked [for it |]", **values)
-        place = t.pick(PLACES, said=lambda each: each.at)
+        place = t.pick(world.places, said=lambda each: each.at)
         t.word(
             "{at}, but [it was not there|nothing was there|there was no {thing}|there was only [dust|"
             "grass|a stone|a feather|an old shoe|an empty nest|a dry leaf]].",
@@ -235,13 +255,9 @@ def tell_lost(t: Teller, world: World) -> None:
     if pattern == 0:
         t.say("“[I have seen your {thing}|your {thing} is not far|I know where it is]!” said {b}.", **values)
         t.say("“[it lies|it is|you left it]", **values)
-        place = t.pick(PLACES, said=lambda each: each.at)
+        place = t.pick(world.places, said=lambda each: each.at)
         t.word(" {at}.”", at=place.at)
-        t.say(
-            "they " + WENT + " to the {place}, and there [it was|was the {thing}|lay the {thing}].",
-            place=place.name,
-            **values,
-        )
+        t.say("they " + WENT + " there " + HOW + ", and there [it was|was the {thing}|lay the {thing}].", **values)
     elif pattern == 1:
         t.say("“[what are you looking for|why are you so sad|can I help you]?” asked {b}.", **values)
         t.say(
@@ -261,67 +277,62 @@ def tell_lost(t: Teller, world: World) -> None:
             **values,
         )
     t.say("{a} was " + MOOD + " and [thanked {b}|said thank you|took the {thing} home|laughed " + HOW + "].", **values)
-    _aside(t, world)
+    _aside(t, world, hero, friend)
     _end(t, hero, friend)
 
 
 def tell_sharing(t: Teller, world: World) -> None:
     """Things are given and counted."""
     hero = _begin(t, world)
-    _aside(t, world)
+    _aside(t, world, hero)
     values = speaking_of(a=hero)
     t.say("{a_he} had", **values)
-    had = NUMBERS.index(t.pick_word(NUMBERS[3:13]))
+    had = NUMBERS.index(t.pick_word(NUMBERS[3:9]))
     t.word(" {n} ", n=NUMBERS[had])
-    thing = t.pick(THINGS, said=lambda each: each.many)
+    thing = t.pick(world.things, said=lambda each: each.many)
     things = {"things": thing.many, "thing": thing.one}
     t.word("{things} in [a basket|a bag|the house|a big box|a cart|{a_his} room].", **things, **values)
     friend = _meet(t, world, hero)
     values |= speaking_of(b=friend) | things
-    for _ in range(1 + t.choose(2)):
-        if t.choose(2) == 0 and had > 2:
-            t.say("[kindly |]{a} gave", **values)
-            given = NUMBERS.index(t.pick_word(NUMBERS[1:had]))
-            t.word(
-                " {n} [of them |{plural} |]to {b}.",
-                n=NUMBERS[given],
-                plural=thing.one if given == 1 else thing.many,
-                **values,
-            )
-            had -= given
-            t.say(
-                "[now|so|then] {a} had {n} {plural} left.",
-                n=NUMBERS[had],
-                plural=thing.one if had == 1 else thing.many,
-                **values,
-            )
-        else:
-            t.say("[but |]{b} [brought|found|gave {a_him}|had made]", **values)
-            given = NUMBERS.index(t.pick_word(NUMBERS[1:9]))
-            t.word(" {n} more.", n=NUMBERS[given])
-            had += given
-            t.say(
-                "[now|so|then|together] that made {n} {things}.",
-                n=NUMBERS[had] if had <= 20 else "more than twenty",
-                **values,
-            )
+    if t.choose(2) == 0:
+        t.say("[kindly |]{a} gave", **values)
+        given = NUMBERS.index(t.pick_word(NUMBERS[1 : min(had, 4)]))
+        t.word(" {n} [of them |]to {b}.", n=NUMBERS[given], **values)
+        had -= given
+        t.say(
+            "[now|so|then] {a} had {n} {plural} left.",
+            n=NUMBERS[had],
+            plural=thing.one if had == 1 else thing.many,
+            **values,
+        )
+    else:
+        t.say("[but |]{b} [brought|found|gave {a_him}|had made]", **values)
+        given = NUMBERS.index(t.pick_word(NUMBERS[1:4]))
+        t.word(" {n} more.", n=NUMBERS[given])
+        t.say("[now|so|then|together] that made {n} {things}.", n=NUMBERS[had + given], **values)
     t.say("“[how kind of you|thank you|that is nice|you are a good friend],” said {b} " + HOW + ".", **values)
-    _aside(t, world)
+    _aside(t, world, hero, friend)
     _end(t, hero, friend)
 
 
 def tell_weather(t: Teller, world: World) -> None:
     """A way, and the weather on it."""
     hero = _begin(t, world)
-    _aside(t, world)
+    _aside(t, world, hero)
     values = speaking_of(a=hero)
     t.say("{a_he} wanted to go to the ", **values)
-    place = _place(t)
+    place = _place(t, world)
     t.word(
         "{place} [to see|to buy|to look for|to ask for|and carry home|and paint|to fetch] [a|the] " + LIKE_WHAT,
         place=place,
     )
-    t.word(" {thing}.", thing=t.pick_word(NAMED_THINGS))
+    thing = _thing(t, world)
+    t.word(" {thing}.", thing=thing)
+    t.say(
+        "“[a {thing}|that {thing}|I need the {thing}|what a {thing}],” [said|sang|thought] {a} " + HOW + ".",
+        thing=thing,
+        **values,
+    )
     beginning, effect, ending = t.pick(WEATHERS, said=lambda each: each[0])
     t.say("[but |]on the way {beginning}, and [soon |]{effect}.", beginning=beginning, effect=effect)
     t.say(
@@ -333,7 +344,7 @@ def tell_weather(t: Teller, world: World) -> None:
     if t.one_in(2):
         host = world.friend_of(hero)
         values |= speaking_of(b=host)
-        t.say("{a_he} ran to {a_his} friend {b}, who lives {b_home}.", **values)
+        t.say("{a} ran to {a_his} friend {b}, who lives {b_home}.", **values)
     else:
         t.say("{a_he} ran to the house of", **values)
         host = _a_being(t, world, hero)
@@ -346,18 +357,23 @@ def tell_weather(t: Teller, world: World) -> None:
     )
     t.say("[inside|there|in the warm room] they ate [some |fresh |all the |]{b_food}[, as {b} always does|].", **values)
     t.say("[after an hour|at noon|in the end|when they had eaten|two songs later] {ending}.", ending=ending)
-    t.say("{a} [thanked {b} and |said goodbye and |]" + WENT + " on to the {place} " + HOW + ".", place=place, **values)
-    _aside(t, world)
+    t.say("{a} [thanked {b} and |said goodbye and |]" + WENT + " on " + HOW + ".", **values)
+    t.say(
+        "[there was the {thing}|{a_he} got the {thing}|{a_he} found the {thing}|the {thing} was gone][ at last|].",
+        thing=thing,
+        **values,
+    )
+    _aside(t, world, hero)
     _end(t, hero, None)
 
 
 def tell_help(t: Teller, world: World) -> None:
     """Somebody is in trouble, and there is a remedy."""
     hero = _begin(t, world)
-    _aside(t, world)
+    _aside(t, world, hero)
     values = speaking_of(a=hero)
     t.say("[near|close to|on the way to|behind] the ", **values)
-    t.word("{place} {a_he} [heard a cry|heard somebody call|heard a voice]: “help!”", place=_place(t), **values)
+    t.word("{place} {a_he} [heard a cry|heard somebody call|heard a voice]: “help!”", place=_place(t, world), **values)
     t.say("it was")
     poor = _a_being(t, world, hero)
     values |= speaking_of(b=poor)
@@ -371,11 +387,16 @@ def tell_help(t: Teller, world: World) -> None:
         **values,
     )
     t.say("{a_he} " + WENT + " to the ", **values)
-    job_or_place = _place(t)
+    place = _place(t, world)
     t.word(
         "{place}, [found|borrowed|got] the " + LIKE_WHAT + " {remedy} and came back " + HOW + ".",
-        place=job_or_place,
+        place=place,
         remedy=remedy,
+    )
+    t.say(
+        "“[look|see|here]: the {remedy}!” [called|said|cried] {a} " + HOW + ".",
+        remedy=remedy,
+        **values,
     )
     t.say(
         "[with|thanks to] the {remedy}, {b} was [soon |quickly |]"
@@ -388,26 +409,30 @@ def tell_help(t: Teller, world: World) -> None:
         "{b}, “[come and see me|visit me|come for dinner] {b_home}!”",
         **values,
     )
-    _aside(t, world)
+    _aside(t, world, hero, poor)
     _end(t, hero, poor)
 
 
 def tell_visit(t: Teller, world: World) -> None:
     """A visit to the friend, who is at work or at home."""
     hero = _begin(t, world)
-    _aside(t, world)
+    _aside(t, world, hero)
     friend = world.friend_of(hero)
     values = speaking_of(a=hero, b=friend)
-    t.say("{a_he} [wanted|decided|was going] to visit {a_his} friend {b}, who lives {b_home}.", **values)
+    t.say("{a} [wanted|decided|was going] to visit {a_his} friend {b}, who lives {b_home}.", **values)
     t.say("{a_he} took [along |with {a_him} |]a " + LIKE_WHAT, **values)
-    gift = t.pick_word(NAMED_THINGS)
+    gift = _thing(t, world)
     t.word(" {gift} [as a present|as a surprise|for {b_him}].", gift=gift, **values)
     t.say(
         "[it was a long way|the way was short|the path was steep|the road was empty|birds sang in the "
         "trees], and {a_he} [went|walked] past the ",
         **values,
     )
-    t.word("{place}.", place=_place(t))
+    t.word("{place}.", place=_place(t, world))
+    t.say(
+        "[{a_he} carried the {gift}|there {a_he} put down the {gift}|{a_he} looked at the {gift}|the {gift} shook] "
+        + HOW + ".", gift=gift, **values,
+    )  # fmt: skip
     t.say("{a_he} knocked [once|twice|three times|" + HOW + "].", **values)
     if friend.is_person and t.one_in(2):
         assert friend.job is not None
@@ -431,12 +456,13 @@ def tell_visit(t: Teller, world: World) -> None:
         gift=gift,
         **values,
     )
+    t.say("[{b} put the {gift}|the {gift} [stood|lay|was]|they left the {gift}] " + WHERE + ".", gift=gift, **values)
     t.say(
         "they [talked|laughed|sang|played|sat together|told stories|drank tea|made plans] until [it was "
         "dark|the bell rang|noon|late|the sun went down].",
         **values,
     )
-    _aside(t, world)
+    _aside(t, world, hero)
     _end(t, hero, None)
 
 
@@ -448,20 +474,20 @@ def tell_dialogue(t: Teller, world: World) -> None:
     second = _a_being(t, world, first)
     values = speaking_of(a=first, b=second)
     t.word("{b} [sat|stood|met|rested|walked|waited|talked] [together |]", **values)
-    place = t.pick(PLACES, said=lambda each: each.at)
+    place = t.pick(world.places, said=lambda each: each.at)
     t.word("{at}[ " + ONE_DAY + "|].", at=place.at)
-    for turn in range(3 + t.choose(3)):
+    for turn in range(1 + t.choose(3)):
         speaker, answerer = (first, second) if turn % 2 == 0 else (second, first)
         ask = t.pick((ask_fact, ask_yes_or_no))
         t.say("“[tell me: |say: |now: |do you know: |I wonder: |]")
         task = ask(t, world)
         t.word(
-            "{question}?” [asked|said|wondered|began] {name}[ " + HOW + "|].",
+            "{question}?” " + ASKED + " {name} " + HOW + ".",
             question=task.values["question"],
             name=speaker.name,
         )
         t.say(
-            "“{answer},” [said|answered|replied|laughed] {name}[ " + HOW + "| after a while| at once|].",
+            "“{answer},” " + ANSWERED + " {name} " + HOW + ".",
             answer=task.answer[:1].upper() + task.answer[1:],
             name=answerer.name,
         )
@@ -480,10 +506,16 @@ def tell_letter(t: Teller, world: World) -> None:
     """A letter: news, a question, a greeting."""
     t.word("Dear ")
     reader = t.pick(world.people, said=name_of)
-    is_friend = t.one_in(2)
-    writer = world.friend_of(reader) if is_friend else None
     t.word("{b},", b=reader.name)
     t.end_line()
+    is_friend = t.one_in(2)
+    if is_friend:
+        writer = world.friend_of(reader)
+        t.say("[here writes|this is|this comes from|it is me,] your [old|best|good|dear] friend {a}.", a=writer.name)
+    else:
+        t.say("[this is|it is me,|you know me:|I am]")
+        writer = t.pick([each for each in world.people if each is not reader], said=name_of)
+        t.word(" {a}[, you remember|, an old neighbour|, if you remember|, from the village].", a=writer.name)
     t.say(
         "[how are you|are you well|did you get my last letter|do you still think of me|how do you like "
         "the [summer|winter|autumn|spring]|what do you do all day|is your house warm]?"
@@ -492,15 +524,11 @@ def tell_letter(t: Teller, world: World) -> None:
         "[here|with us|at home] [all is well|nothing is new|the days are [long|short|cold|warm|busy|"
         "quiet|dark|bright]]."
     )
-    if writer is None:
-        t.say("[this is|it is me,|you know me:|I am]")
-        writer = t.pick([each for each in world.people if each is not reader], said=name_of)
-        t.word(" {a}[, you remember|, an old neighbour|].", a=writer.name)
     values = speaking_of(a=writer, b=reader)
     topics: list[Callable[[], None]] = [
         lambda: t.say("I [still |]live {a_home}[, as you know|, and I like it| and wouldn't move|].", **values),
         lambda: t.say(
-            "[yesterday|last week|on Sunday|this morning] I ate [too much|some|plenty of|a lot of] "
+            "[yesterday|last week|on Sunday|this morning] I ate [only|some|plenty of|a lot of] "
             "{a_food}[, my favourite|, what else| again|].",
             **values,
         ),
@@ -522,9 +550,9 @@ def tell_letter(t: Teller, world: World) -> None:
             )
         )
     topics.append(lambda: _news(t, world, writer, reader))
-    left = list(topics)
-    for _ in range(3 + t.choose(2)):
-        left.pop(t.choose(len(left)))()
+    for topic in topics:
+        if t.one_in(2):
+            topic()
     _aside(t, world)
     t.say("[come and see me soon|please write back|write to me soon|I miss you|see you on [Monday|Friday|Sunday]]!")
     t.end_line()
@@ -539,15 +567,16 @@ def _news(t: Teller, world: World, *without: Being) -> None:
     t.say("[have you heard|did you know|guess what]?")
     other = _a_being(t, world, *without)
     t.word(" {O} has [bought|found|lost|painted|sold|mended|made] a " + LIKE_WHAT, o=other.name)
-    t.word(" {thing}.", thing=t.pick_word(NAMED_THINGS))
+    t.word(" {thing}.", thing=_thing(t, world))
 
 
 def tell_description(t: Teller, world: World) -> None:
     """What somebody is like, and a moment of its day."""
-    t.say("[who is|do you know|let me tell you about|this is about]")
+    opening, mark = t.pick(OPENINGS, said=lambda each: each[0])
+    t.say(opening)
     being = _a_being(t, world)
     values = speaking_of(a=being) | {"friend": being.friend, "colour": being.colour}
-    t.word(" {a}.", **values)
+    t.word(" {a}" + mark, **values)
     told: list[Callable[[], None]] = [
         lambda: t.say("{a_he} [lives|has a [small|nice|cosy|little|tidy] home|sleeps|is at home] {a_home}.", **values),
         lambda: t.say(
@@ -575,8 +604,8 @@ def tell_description(t: Teller, world: World) -> None:
         "{a_he} [often|sometimes|always|gladly] [walks|goes|runs] to the ",
         **values,
     )
-    t.word("{place} [with|without|and looks for|to fetch] a " + LIKE_WHAT, place=_place(t))
-    t.word(" {thing}.", thing=t.pick_word(NAMED_THINGS))
+    t.word("{place} [with|without|and looks for|to fetch] a " + LIKE_WHAT, place=_place(t, world))
+    t.word(" {thing}.", thing=_thing(t, world))
     _aside(t, world)
     t.say(
         "[everybody|nobody|the whole village|{friend}] [says|knows|thinks|believes] that {a_he} is [kind|"
@@ -593,17 +622,17 @@ def tell_facts(t: Teller, world: World) -> None:
         attribute = t.pick(being.attributes)
         t.say("{fact}.", fact=statement(being, attribute))
         if t.one_in(4):
-            cause, effect = t.pick(CAUSES, said=lambda each: each[0])
+            cause, effect = t.pick(world.causes, said=lambda each: each[0])
             t.say("when {cause}, {effect}.", cause=cause, effect=effect)
 
 
 def tell_lesson(t: Teller, world: World) -> None:
     """A lesson: a question, and a child that knows."""
-    t.say("[in the lesson|at school|in class|under the old tree|on the last bench]")
+    t.say("[in the lesson|at school|in class|under the old tree|on the last bench|" + ONE_DAY + "]")
     teacher = t.pick(world.people, said=name_of)
     t.word(" {teacher} [asked|tested|taught] the [children|class|little ones|pupils].", teacher=teacher.name)
-    for _ in range(3 + t.choose(4)):
-        kind = t.pick(tuple(SPOKEN))
+    for _ in range(3):
+        kind = t.pick(LESSONS)
         opening, rest = SPOKEN[kind]
         t.say("“" + opening)
         task = SKILLS[kind](t, world)
@@ -611,14 +640,15 @@ def tell_lesson(t: Teller, world: World) -> None:
         pupil = t.pick(world.others(teacher), said=name_of)
         mark = "?" if task.kind == "polite" else ","
         t.say(
-            "“{answer}{mark}” [said|answered|called] {pupil} ["
-            + HOW
-            + "|at once|after a while|from the [first|second|third|last] bench].",
+            "“{answer}{mark}” " + ANSWERED + " {pupil} " + HOW + ".",
             answer=task.answer[:1].upper() + task.answer[1:],
             mark=mark,
             pupil=pupil.name,
         )
-    t.say("“[good|very good|right|well done|that is enough for today],” said {teacher}.", teacher=teacher.name)
+    t.say(
+        "“[good|very good|right|well done|that is enough for today],” said {teacher} " + HOW + ".", teacher=teacher.name
+    )
+    _aside(t, world, teacher)
 
 
 # Each as likely as the others; stories and lessons stand here more than once.
@@ -632,6 +662,10 @@ KINDS: tuple[Callable[[Teller, World], None], ...] = (
     tell_letter,
     tell_description,
     tell_facts,
+    tell_lesson,
+    tell_lesson,
+    tell_lesson,
+    tell_lesson,
     tell_lesson,
     tell_lesson,
     tell_lesson,

@@ -2,15 +2,34 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 from groundup.data.sample.telling import Chance
-from groundup.data.sample.words import ANIMALS, COLOURS, FOODS, JOBS, PEOPLE, PLACES, Job, Place
+from groundup.data.sample.words import (
+    ANIMALS,
+    CAUSES,
+    COLOURS,
+    FOODS,
+    JOBS,
+    OPPOSITES,
+    PEOPLE,
+    PLACES,
+    THINGS,
+    UNITS,
+    VERBS,
+    Job,
+    Place,
+)
 
 Attribute = Literal["home", "food", "friend", "colour", "job"]
 
 # A world has as many people as animals, each number even, so that everyone has a friend.
 SMALLEST_WORLD, LARGEST_WORLD = 8, min(len(PEOPLE), len(ANIMALS))
+
+# The largest world has all words of `words`; the share that a small one has tends to this.
+FEWEST_WORDS = 0.4
+
+Word = TypeVar("Word")
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,8 @@ class Being:
 class World:
     """A world made from a seed: the same seed and size give the same world everywhere.
 
+    A larger world has more of everything that can be spoken of: places, foods, things, words with their opposites.
+
     Args:
         size: how many people, and how many animals.
     """
@@ -69,6 +90,9 @@ class World:
     def __init__(self, seed: int, size: int) -> None:
         self.seed, self.size = seed, size
         chance = Chance(seed, "sample world", size)
+        self.places, self.foods, self.colours = self._known(PLACES), self._known(FOODS), self._known(COLOURS)
+        self.jobs, self.things, self.opposites = self._known(JOBS), self._known(THINGS), self._known(OPPOSITES)
+        self.verbs, self.causes, self.units = self._known(VERBS), self._known(CAUSES), self._known(UNITS)
         people = PEOPLE[:size]
         animals = ANIMALS[:size]
         names = [name for name, _ in people]
@@ -79,7 +103,7 @@ class World:
             """As many as there are beings of one sort, each option about equally often."""
             return chance.shuffled((chance.shuffled(options) * (size // len(options) + 1))[:size])
 
-        rows = zip(people, dealt(PLACES), dealt(FOODS), dealt(COLOURS), dealt(JOBS), strict=True)
+        rows = zip(people, dealt(self.places), dealt(self.foods), dealt(self.colours), dealt(self.jobs), strict=True)
         self.people = tuple(
             Being(
                 name, "person", "people", he, "her" if he == "she" else "him", "her" if he == "she" else "his",
@@ -87,11 +111,15 @@ class World:
             )
             for (name, he), home, food, colour, job in rows
         )  # fmt: skip
-        creatures = zip(animals, the_animals, dealt(PLACES), dealt(FOODS), dealt(COLOURS), strict=True)
+        creatures = zip(animals, the_animals, dealt(self.places), dealt(self.foods), dealt(self.colours), strict=True)
         self.animals = tuple(
             Being(name, animal.one, animal.many, "it", "it", "its", home, food, colour, None, friends[name])
             for animal, name, home, food, colour in creatures
         )
+
+    def _known(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        """The words that a world of this size has, from the front of their list."""
+        return words[: round(len(words) * (FEWEST_WORDS + (1 - FEWEST_WORDS) * self.size / LARGEST_WORLD))]
 
     @cached_property
     def beings(self) -> tuple[Being, ...]:
