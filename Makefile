@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro test check format ui dag compare summary track clean
+.PHONY: help setup setup-dev preset repro nightly test check format ui dag compare summary track clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +48,15 @@ repro: $(RUNTIME) $(if $(PRESET),preset) ## Run the pipeline (what is out of dat
 	dvc repro
 	@groundup track
 	@groundup summary
+
+# A clone of its own keeps this folder's params.yaml, models and lock as they are.
+NIGHTLY := $(CURDIR)/.nightly
+nightly: export PYTHONPATH := $(NIGHTLY)/src
+nightly: export GROUNDUP_MIRROR := $(if $(GROUNDUP_MIRROR),$(abspath $(GROUNDUP_MIRROR)))
+nightly: $(RUNTIME) ## Run the last commit on the real texts (preset small), in a folder of its own
+	rm -rf $(NIGHTLY)
+	git clone --quiet . $(NIGHTLY)
+	cd $(NIGHTLY) && groundup preset small && groundup check && dvc repro && groundup summary
 
 test: $(DEVELOPMENT) ## Run the tests with the coverage of src
 	pytest --cov --cov-report=term:skip-covered --cov-fail-under=90

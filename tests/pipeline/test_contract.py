@@ -18,7 +18,7 @@ from groundup.presets import compose
 from stages import paths
 from stages.common import ALWAYS, Declared, stage
 
-DEFAULT_PRESET = "small"
+DEFAULT_PRESET = "sample"
 
 PIPELINE: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")
 STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]

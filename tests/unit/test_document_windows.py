@@ -18,6 +18,11 @@ def short_documents(n=40):
     return [[number + 1] * (1 + number % 4) + [END] for number in range(n)]
 
 
+def long_documents(n=40):
+    """Documents of 5 or 6 tokens: two of them never fill a window of 8."""
+    return [[number + 1] * (4 + number % 2) + [END] for number in range(n)]
+
+
 def epoch_of(documents, batches):
     return np.concatenate([made(documents, batch=batch) for batch in range(batches)])
 
@@ -41,8 +46,8 @@ def test_within_a_window_documents_are_whole_but_for_the_last_one():
 
 
 def test_a_document_that_was_cut_begins_the_next_window():
-    _, places = _epoch_of_documents(token_store(short_documents()), 8, 1, 0)
-    windows = np.concatenate([made(short_documents(), batch_size=1, batch=batch) for batch in range(len(places))])
+    _, places = _epoch_of_documents(token_store(long_documents()), 8, 1, 0)
+    windows = np.concatenate([made(long_documents(), batch_size=1, batch=batch) for batch in range(len(places))])
     seen = [tuple(row[1:].tolist()) for row in windows]
     cut = [row for row in seen if row[-1] != END]
     assert cut
@@ -68,6 +73,20 @@ def test_the_text_goes_on_after_its_first_epoch_in_another_order():
     documents = short_documents()
     batches = [made(documents, batch=batch).tolist() for batch in range(40)]  # an epoch has fewer than 10
     assert len({str(batch) for batch in batches}) == 40
+
+
+def test_windows_are_filled_with_whole_documents_where_some_fit():
+    windows = epoch_of(short_documents(), 8)
+    assert np.mean(windows[:, -1] == END) > 0.8
+
+
+def test_a_late_batch_is_found_without_making_earlier_epochs_again():
+    store = token_store(short_documents())
+    for batch in range(60):  # an epoch has fewer than 10
+        windows_of_documents(store, 8, END, 2, 1, batch)
+    made_before = _epoch_of_documents.cache_info().misses
+    windows_of_documents(store, 8, END, 2, 1, 59)
+    assert _epoch_of_documents.cache_info().misses == made_before
 
 
 def test_too_little_text_for_a_batch_is_said():

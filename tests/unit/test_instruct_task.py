@@ -20,7 +20,6 @@ from groundup.tasks.instruct import (
     fine_tune,
     instruction_batch,
     response_loss,
-    untaught,
 )
 
 CONTEXT = 12
@@ -216,18 +215,3 @@ def test_fine_tuning_trains_the_layers_that_the_settings_choose(rows):
     assert "2" in changed
     assert not {"0", "1"} & changed
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.25}
-
-
-def test_an_untaught_model_has_the_shape_of_another_and_the_weights_that_pretraining_began_with(rows):
-    taught = model_of_bytes()
-    first, again, other = (untaught(taught, seed).state_dict() for seed in (1, 1, 2))
-    assert {name: weight.shape for name, weight in first.items()} == {
-        name: weight.shape for name, weight in taught.state_dict().items()
-    }
-    seed_torch(1, "initial weights")
-    begun = GPT(taught.config).state_dict()
-    name = "token_embedding.weight"
-    assert torch.equal(first[name], begun[name])
-    assert torch.equal(first[name], again[name])
-    assert not torch.equal(first[name], other[name])
-    assert not torch.equal(first[name], taught.state_dict()[name])

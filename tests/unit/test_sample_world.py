@@ -58,7 +58,7 @@ def test_a_world_has_as_many_people_as_animals_each_with_its_own_name(size):
     for sort in (world.people, world.animals):
         for attribute in ("home", "food", "colour"):
             counts = Counter(being.value(attribute) for being in sort)
-            n_options = {"home": len(PLACES), "food": len(FOODS), "colour": len(COLOURS)}[attribute]
+            n_options = {"home": len(world.places), "food": len(world.foods), "colour": len(world.colours)}[attribute]
             assert max(counts.values()) <= -(-size // n_options), attribute
 
 

@@ -56,17 +56,14 @@ def windows_of_documents(
     Raises:  ValueError if the documents do not fill one batch.
     """
     epoch = 0
-    while True:
-        pieces, places = _epoch_of_documents(documents, context_length, seed, epoch)
-        n_batches = len(places) // batch_size
+    while batch >= (n_batches := _windows_in_epoch(documents, context_length, seed, epoch) // batch_size):
         if n_batches < 1:
             raise ValueError(
                 f"{len(documents.tokens)} tokens do not fill a batch of {batch_size} windows of {context_length} tokens"
             )
-        if batch < n_batches:
-            break
         batch -= n_batches
         epoch += 1
+    pieces, places = _epoch_of_documents(documents, context_length, seed, epoch)
     windows = np.empty((batch_size, context_length + 1), dtype=np.int64)
     windows[:, 0] = first_id
     for row, window in enumerate(places[batch * batch_size : (batch + 1) * batch_size]):
@@ -75,6 +72,12 @@ def windows_of_documents(
             windows[row, filled : filled + end - start] = documents.tokens[start:end]
             filled += end - start
     return windows
+
+
+@lru_cache(maxsize=1024)
+def _windows_in_epoch(documents: TokenStore, context_length: int, seed: int, epoch: int) -> int:
+    """Kept for many epochs, as the windows are not, so that a late batch is found without making them all again."""
+    return len(_epoch_of_documents(documents, context_length, seed, epoch)[1])
 
 
 @lru_cache(maxsize=2)

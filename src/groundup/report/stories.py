@@ -86,6 +86,7 @@ def judge_stories(
         }
         if checker is not None:
             reading = checker.read(story.text)
+            row["kind"] = reading.kind
             row["keeps_rules"] = reading.ways > 0
             row["broke_at"] = "" if row["keeps_rules"] else around(story.text, reading.reached)
         rows.append(row)
@@ -96,6 +97,11 @@ def judge_stories(
     }
     if checker is not None:
         figures["keep_rules"] = share(rows, "keeps_rules")
+        figures["by_kind"] = {
+            kind: {"written": len(of_kind), "keep_rules": share(of_kind, "keeps_rules")}
+            for kind in sorted({row["kind"] for row in rows})
+            if (of_kind := [row for row in rows if row["kind"] == kind])
+        }
     return figures, rows
 
 

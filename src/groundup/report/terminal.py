@@ -83,11 +83,15 @@ def _language_words(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"{needs} (8 would be plain bytes; {perplexity})."
     if "stories" in figures:
         stories = figures["stories"]
-        kept = f"{percent(stories['keep_rules'])} keep every rule and fact, " if "keep_rules" in stories else ""
         yield (
-            f"Of {stories['written']} stories written from nothing {kept}{percent(stories['copies'])} are copies of "
-            f"what it read, {percent(stories['ended'])} come to an end."
+            f"Of {stories['written']} documents written from nothing {percent(stories['copies'])} are copies of what "
+            f"it read, {percent(stories['ended'])} come to an end."
         )
+        if "keep_rules" in stories:
+            kinds = ", ".join(
+                f"{percent(row['keep_rules'])} of {row['written']} ({kind})" for kind, row in stories["by_kind"].items()
+            )
+            yield f"Every rule and fact is kept by {percent(stories['keep_rules'])}: {kinds}."
 
 
 def _writings(folder: Path) -> Iterator[Sample]:

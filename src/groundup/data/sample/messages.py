@@ -25,7 +25,7 @@ Kind = Literal["plain", "roles", "ambiguous"]
 
 DEFAULT_COUNT = 5_000
 SPAM_SHARE = 0.13
-ROLES_SHARE = 0.04
+ROLES_SHARE = 0.06
 AMBIGUOUS_SHARE = 0.03
 SPAM_SHARE_OF_AMBIGUOUS = 0.3
 

@@ -307,11 +307,13 @@ class Reading:
         ways: in how many ways the rules can make it; 0 if they cannot.
         bits: its surprisal, of all those ways together; infinite if there is none.
         reached: characters up to the furthest place where the rules could still follow.
+        kind: which sort of document it is, where that was asked.
     """
 
     ways: int
     bits: float
     reached: int
+    kind: str = ""
 
 
 def read(tell: Callable[[Teller], None], text: str, all_ways: bool = True) -> Reading:
