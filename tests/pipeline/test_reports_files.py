@@ -245,7 +245,10 @@ def test_stories_come_back_as_they_were(tmp_path: Path) -> None:
     write_trainings(tmp_path)
     (tmp_path / "evaluate").mkdir()
     language, classifier, scores, instruct = evaluated()
-    figures = language.figures | {"stories": {"written": 1, "ended": 1.0, "copies": 0.0, "keep_rules": 0.0}}
+    by_kind = {"letter": {"written": 1, "keep_rules": 0.0}}
+    figures = language.figures | {
+        "stories": {"written": 1, "ended": 1.0, "copies": 0.0, "keep_rules": 0.0, "by_kind": by_kind}
+    }
     story = {"text": HOSTILE, "ended": True, "copy": False, "keeps_rules": False, "broke_at": "a▶b"}
     told = Evaluated(figures, language.samples, [story])
     write_evaluation(tmp_path, tmp_path / "evaluate", told, classifier, scores, instruct, SPLIT)

@@ -82,7 +82,7 @@ def training_settings(**changes: Any) -> TrainingParams:
 
 
 def pretrain_settings(**changes: Any) -> PretrainParams:
-    own = {"max_steps": 3, "windows": "anywhere", "sample_prompt": "", "sample_tokens": 0}
+    own = {"max_steps": 3, "initial_weights": "gpt2", "windows": "anywhere", "sample_prompt": "", "sample_tokens": 0}
     return PretrainParams(**{**_TRAINING, **own, **changes})
 
 

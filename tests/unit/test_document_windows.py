@@ -76,8 +76,8 @@ def test_the_text_goes_on_after_its_first_epoch_in_another_order():
 
 
 def test_windows_are_filled_with_whole_documents_where_some_fit():
-    windows = epoch_of(short_documents(), 8)
-    assert np.mean(windows[:, -1] == END) > 0.8
+    documents = short_documents(400)  # left as they come, one in four would end with its window
+    assert np.mean(epoch_of(documents, 60)[:, -1] == END) > 0.5
 
 
 def test_a_late_batch_is_found_without_making_earlier_epochs_again():

@@ -10,9 +10,7 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.generate import generate
-from groundup.model.gpt import GPT
 from groundup.model.loss import IGNORE_INDEX, token_loss
-from groundup.seeding import seed_torch
 from groundup.tasks.instruct import (
     InstructionRows,
     InstructTask,

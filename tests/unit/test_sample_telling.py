@@ -158,3 +158,17 @@ def test_a_text_that_goes_on_or_ends_early_is_refused():
 def test_a_reader_that_is_lost_says_so():
     with pytest.raises(MismatchError):
         Reader("Hello", []).emit("Help")
+
+
+def test_an_option_that_stands_there_more_often_comes_more_often_and_costs_less():
+    options = ("walk", "walk", "walk", "swim")
+
+    def tell(teller: Teller) -> None:
+        teller.say("{what}", what=teller.pick_by_share(options))
+
+    made = [write(tell, Chance(1, number)) for number in range(400)]
+    cost = {writer.text: writer.bits for writer in made}
+    assert cost == pytest.approx({"Walk": math.log2(4 / 3), "Swim": 2.0})
+    assert 260 < sum(writer.text == "Walk" for writer in made) < 340  # 300 expected, standard deviation 8.7
+    reading = read(tell, "Walk")
+    assert (reading.ways, reading.bits) == (1, pytest.approx(math.log2(4 / 3)))

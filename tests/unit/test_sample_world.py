@@ -31,10 +31,10 @@ def test_the_world_of_seed_1_is_this_one():
         "she",
         "her",
         "her",
-        "in the wood",
-        "nuts",
+        "on the hill",
+        "berries",
         "Rosa",
-        "green",
+        "grey",
         "farmer",
     ]
 

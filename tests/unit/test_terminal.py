@@ -34,7 +34,16 @@ SAMPLE_WORLD: dict[str, Any] = SUMMARY | {
     | {
         "floor_bits_per_byte": 1.6543,
         "ratio_to_floor": 1.2014,
-        "stories": {"written": 97, "ended": 0.9457, "copies": 0.0211, "keep_rules": 0.6281},
+        "stories": {
+            "written": 97,
+            "ended": 0.9457,
+            "copies": 0.0211,
+            "keep_rules": 0.6281,
+            "by_kind": {
+                "story": {"written": 61, "keep_rules": 0.7213},
+                "lesson": {"written": 36, "keep_rules": 0.4717},
+            },
+        },
     },
     "classifier": SUMMARY["classifier"] | {"best_possible": 0.9873},
     "instruct": SUMMARY["instruct"]
@@ -226,7 +235,8 @@ def test_floor_best_possible_and_what_pretraining_buys_are_said(
     out = printed(tmp_path, capsys)
     said = [
         "one who knows every rule, by 1.654. model / floor: 1.201",
-        "Of 97 stories written from nothing 62.8 % keep every rule and fact, 2.1 % are copies",
+        "Of 97 documents written from nothing 2.1 % are copies",
+        "Every rule and fact is kept by 62.8 %: 72.1 % of 61 (story), 47.2 % of 36 (lesson).",
         "Best possible: 98.7 %",
         "42.4 % of those that ask for a fact",
         "Pretraining buys +7.2 points",

@@ -18,7 +18,8 @@ class OnlyAs:
 
     def read(self, text: str) -> Reading:
         kept = len(text) - len(text.lstrip("a"))
-        return Reading(ways=int(kept == len(text)), bits=1.0, reached=kept)
+        kind = "letter" if kept == len(text) else "story"
+        return Reading(ways=int(kept == len(text)), bits=1.0, reached=kept, kind=kind)
 
 
 def model_of_bytes(context_length: int = 8):
@@ -60,7 +61,8 @@ def test_with_a_checker_the_share_that_keeps_the_rules_is_measured():
     broken = "a" * 50 + "bc" + "d" * 30
     stories = [Story("aaaa", True), Story(broken, True), Story("x", False), Story("a", False)]
     figures, rows = judge_stories(stories, [], OnlyAs())
-    assert figures == {"written": 4, "ended": 0.5, "copies": 0.0, "keep_rules": 0.5}
+    by_kind = {"letter": {"written": 2, "keep_rules": 1.0}, "story": {"written": 2, "keep_rules": 0.0}}
+    assert figures == {"written": 4, "ended": 0.5, "copies": 0.0, "keep_rules": 0.5, "by_kind": by_kind}
     assert [row["keeps_rules"] for row in rows] == [True, False, False, True]
     assert [row["broke_at"] for row in rows] == ["", "a" * 40 + "▶" + "bc" + "d" * 18, "▶x", ""]
     assert rows[1]["text"] == broken

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from groundup.config import can_prepare_to_copy
-from groundup.model.gpt import GPT, GPTConfig
+from groundup.model.gpt import GPT, Block, GPTConfig
 from groundup.seeding import seed_torch
 
 TOKEN_STD = 0.1
@@ -102,7 +102,9 @@ def _add_to_first_head(model: GPT, layer: int, **parts: Tensor) -> None:
 
     Shapes:  each (d_head, d_model)
     """
-    attention = model.blocks[layer].attention
+    block = model.blocks[layer]
+    assert isinstance(block, Block)
+    attention = block.attention
     queries, keys, values = attention.query_key_value.weight.split(model.config.d_model)
     weights = {"queries": queries, "keys": keys, "values": values, "project": attention.project.weight.T}
     for name, part in parts.items():

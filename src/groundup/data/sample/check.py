@@ -1,11 +1,11 @@
 """Does a text keep the facts of the world and the rules of its language? The generator itself decides."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from groundup.data.sample.stories import KINDS
-from groundup.data.sample.telling import Reading, read
+from groundup.data.sample.telling import Reading, Teller, read
 from groundup.data.sample.world import World
 
 
@@ -25,9 +25,12 @@ class StoryChecker:
         """
         furthest = Reading(ways=0, bits=math.inf, reached=-1)
         for kind, tell in dict.fromkeys(KINDS):
-            reading = replace(read(partial(tell, world=self.world), text, all_ways=False), kind=kind)
+            reading = self._read_as(kind, tell, text)
             if reading.ways:
                 return reading
             if reading.reached > furthest.reached:
                 furthest = reading
         return furthest
+
+    def _read_as(self, kind: str, tell: Callable[[Teller, World], None], text: str) -> Reading:
+        return replace(read(lambda teller: tell(teller, self.world), text, all_ways=False), kind=kind)

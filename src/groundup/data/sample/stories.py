@@ -632,7 +632,7 @@ def tell_lesson(t: Teller, world: World) -> None:
     teacher = t.pick(world.people, said=name_of)
     t.word(" {teacher} [asked|tested|taught] the [children|class|little ones|pupils].", teacher=teacher.name)
     for _ in range(3):
-        kind = t.pick(LESSONS)
+        kind = t.pick_by_share(LESSONS)
         opening, rest = SPOKEN[kind]
         t.say("“" + opening)
         task = SKILLS[kind](t, world)
@@ -668,7 +668,7 @@ KINDS: tuple[tuple[str, Callable[[Teller, World], None]], ...] = (
 
 def tell_document(t: Teller, world: World) -> None:
     """One document of the corpus."""
-    _, tell = t.pick(KINDS)
+    _, tell = t.pick_by_share(KINDS)
     tell(t, world)
 
 

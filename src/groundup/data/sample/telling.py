@@ -152,6 +152,10 @@ class Teller:
         """One of several texts, which is said within the next `FORESIGHT` characters."""
         return self.pick(options, said=str)
 
+    def pick_by_share(self, options: Sequence[Option]) -> Option:
+        """One of the options, of which some stand there more than once; costs as much as its share of them is worth."""
+        raise NotImplementedError
+
     def one_in(self, n: int) -> bool:
         """True once in n times; costs as much as a choice with these odds does."""
         raise NotImplementedError
@@ -208,6 +212,11 @@ class Writer(Teller):
     def choose(self, n: int) -> int:
         self.bits += _log2(n)
         return self._chance.below(n)
+
+    def pick_by_share(self, options: Sequence[Option]) -> Option:
+        chosen = options[self._chance.below(len(options))]
+        self.bits += _log2(len(options)) - _log2(options.count(chosen))
+        return chosen
 
     def one_in(self, n: int) -> bool:
         came = self._chance.below(n) == 0
@@ -272,6 +281,12 @@ class Reader(Teller):
             if start >= 0 and (found := re.search(rf"\b{re.escape(word)}\b", ahead[start:])):
                 places[index] = start + found.start()
         return sorted(places, key=lambda index: places[index])
+
+    def pick_by_share(self, options: Sequence[Option]) -> Option:
+        different = list(dict.fromkeys(options))
+        chosen = different[self._fork(lambda: range(len(different)))]
+        self.bits += _log2(len(options)) - _log2(options.count(chosen))
+        return chosen
 
     def one_in(self, n: int) -> bool:
         came = self._fork(lambda: range(2)) == 0
