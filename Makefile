@@ -56,7 +56,7 @@ nightly: export GROUNDUP_MIRROR := $(if $(GROUNDUP_MIRROR),$(abspath $(GROUNDUP_
 nightly: $(RUNTIME) ## Run the last commit on the real texts (preset small), in a folder of its own
 	rm -rf $(NIGHTLY)
 	git clone --quiet . $(NIGHTLY)
-	cd $(NIGHTLY) && groundup preset small && groundup check && dvc repro && groundup summary
+	cd $(NIGHTLY) && groundup preset small && groundup check && dvc repro && groundup summary && python .ci/figures.py small
 
 test: $(DEVELOPMENT) ## Run the tests with the coverage of src
 	pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
