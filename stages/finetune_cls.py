@@ -15,7 +15,14 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     """Give the pretrained model a two-way head, fine-tune it on the messages, choose a threshold on validation."""
     from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
     from groundup.report.metrics import choose_threshold
-    from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits, class_names, positive_probability
+    from groundup.tasks.classify import (
+        ClassifyTask,
+        LabelledRows,
+        class_logits,
+        class_names,
+        learn_to_write,
+        positive_probability,
+    )
     from groundup.train.checkpoint import load_model, save_model
     from groundup.train.loop import train
     from groundup.train.precision import prepare_runtime
@@ -26,6 +33,13 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     trunk, tokenizer, _ = load_model(PRETRAINED, device)
     rows, validation = (LabelledRows.load(SPLITS / "messages" / side) for side in ("train", "validation"))
     classes = class_names(rows, settings.positive_label)
+    figures: dict[str, Any] = {}
+    if settings.language_steps:
+        with TrainingProgress("finetune-cls, writing messages") as progress:
+            writing = learn_to_write(
+                trunk, rows, validation, tokenizer, settings, seed=params.seed, observers=[progress]
+            )
+        figures["writing"] = writing.metrics()
     seed_torch(params.seed, "class head")
     model = GPTClassifier(trunk, len(classes)).to(device)
     choose_trainable(model, settings.trainable)
@@ -39,7 +53,8 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     with folder_written_atomically(CLASSIFIER) as folder:
         facts = {"labels": classes, "threshold": threshold, "threshold_for": settings.threshold_for}
         save_model(folder, model, tokenizer, facts)
-    run.log_figures(write_training_report(REPORTS / "finetune_cls", outcome, {"threshold": threshold}))
+    figures["threshold"] = threshold
+    run.log_figures(write_training_report(REPORTS / "finetune_cls", outcome, figures))
     run.log_path(CLASSIFIER)
 
 

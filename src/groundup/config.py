@@ -161,8 +161,14 @@ class PretrainParams(TrainingParams):
 
 @dataclass(frozen=True)
 class FinetuneClsParams(TrainingParams):
-    """`class_balance: balanced` draws as many rows of each class per epoch as the rarer one has."""
+    """`class_balance: balanced` draws as many rows of each class per epoch as the rarer one has.
 
+    Before it learns to tell the classes apart, the model learns for `language_steps` steps to write such messages.
+    """
+
+    language_steps: Count
+    language_batch_size: Positive
+    language_learning_rate: PositiveFloat
     epochs: Positive
     trainable: Trainable
     dropout: Rate

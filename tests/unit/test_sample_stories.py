@@ -24,7 +24,7 @@ def sha256(texts):
 
 def test_the_same_seed_gives_the_same_bytes_on_every_machine():
     # A change here changes what every user's default run is made of: say so in the changelog.
-    assert sha256(text for text, _ in STORIES) == "7ae21709995a0192cc31d6619e78c321d47446dc036db2852fe26ccf2172f401"
+    assert sha256(text for text, _ in STORIES) == "89082538eecd2fdefad2c57a862bef1fa0e23cc6b0db2a479ae44628e2cd9198"
     assert (
         sha256(f"{row.instruction}|{row.input}|{row.output}" for row in INSTRUCTIONS)
         == "5a06ebe9837a6b6e9c1710f1bd1a1ed3444486e63ba9eeb95edbaf3afc03d53f"

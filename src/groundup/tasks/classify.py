@@ -1,6 +1,7 @@
 """Sorting messages into two classes."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from groundup.config import FinetuneClsParams
+from groundup.config import FinetuneClsParams, PretrainParams, TrainingParams
 from groundup.data.batches import Epochs, bucketed_batches, pad
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
-from groundup.model.gpt import GPTClassifier
+from groundup.model.gpt import GPT, GPTClassifier, set_dropout
 from groundup.seeding import numpy_generator
+from groundup.tasks.language import LanguageTask
+from groundup.tokenizer.encoding import Tokenizer
+from groundup.train.loop import Observer, Outcome, train
 
 
 @dataclass
@@ -143,6 +147,52 @@ def as_tensors(tokens: list[np.ndarray], device: torch.device) -> tuple[Tensor, 
     """
     lengths = torch.tensor([len(each) for each in tokens], device=device)
     return torch.from_numpy(pad(tokens, fill=0)).to(device), lengths
+
+
+def learn_to_write(
+    model: GPT,
+    rows: LabelledRows,
+    validation: LabelledRows,
+    tokenizer: Tokenizer,
+    settings: FinetuneClsParams,
+    *,
+    seed: int,
+    observers: Sequence[Observer] = (),
+) -> Outcome:
+    """Next-token training on the messages, so that a classifier of them begins with weights that know how they go on.
+
+    All weights are trained, whatever `trainable` says.
+    Source: Howard and Ruder 2018, "Universal Language Model Fine-tuning for Text Classification".
+
+    Raises: GroundupError if the messages are too short for one batch; as `train`.
+    """
+    shared = {each.name: getattr(settings, each.name) for each in fields(TrainingParams)}
+    writing = PretrainParams(
+        **shared
+        | {
+            "batch_size": settings.language_batch_size,
+            "learning_rate": settings.language_learning_rate,
+            "evaluation_interval": settings.language_steps,
+        },
+        max_steps=settings.language_steps,
+        windows="documents",
+        initial_weights="gpt2",
+        sample_prompt="",
+        sample_tokens=0,
+    )
+    set_dropout(model, settings.dropout)
+    task = LanguageTask(
+        rows.store,
+        validation.store,
+        tokenizer,
+        writing,
+        model.config.context_length,
+        seed,
+        model.device,
+        text="finetune_cls: the text of the train messages",
+        remedy="set finetune_cls.language_steps to 0, or lower finetune_cls.language_batch_size",
+    )
+    return train(model, task, writing, seed=seed, observers=observers)
 
 
 @torch.no_grad()

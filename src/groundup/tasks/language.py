@@ -51,7 +51,11 @@ class CorpusScore:
 
 
 class LanguageTask:
-    """Pretraining: windows of the train text in random order, validation on all of the validation side."""
+    """Pretraining: windows of the train text in random order, validation on all of the validation side.
+
+    Args:
+        text, remedy: what the text is called, and what to do if it is too short.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,9 @@ class LanguageTask:
         context_length: int,
         seed: int,
         device: torch.device,
+        *,
+        text: str = "pretrain: the corpus",
+        remedy: str = "add text under data.corpus, or lower pretrain.batch_size or model.context_length",
     ) -> None:
         self.train, self.validation, self.tokenizer = train, validation, tokenizer
         self.settings, self.context_length, self.seed, self.device = settings, context_length, seed, device
@@ -70,10 +77,10 @@ class LanguageTask:
             self._windows(0)
         except ValueError as error:
             raise GroundupError(
-                "pretrain: the corpus is too short for one batch",
+                f"{text} is too short for one batch",
                 got=str(error),
                 allowed=f"{(settings.batch_size + 1) * context_length + 1} tokens or more",
-                do="add text under data.corpus, or lower pretrain.batch_size or model.context_length",
+                do=remedy,
             ) from None
 
     def batches(self, step: int) -> list[TokenBatch]:

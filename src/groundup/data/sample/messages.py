@@ -25,17 +25,17 @@ Kind = Literal["plain", "roles", "ambiguous"]
 
 DEFAULT_COUNT = 5_000
 SPAM_SHARE = 0.13
-ROLES_SHARE = 0.06
+ROLES_SHARE = 0.01
 AMBIGUOUS_SHARE = 0.03
 SPAM_SHARE_OF_AMBIGUOUS = 0.3
 
-PLAIN_WITH_ROLES = 3  # one plain message in so many says who gives what to whom as well
+PLAIN_WITH_ROLES = 10  # one plain message in so many says who gives what to whom as well
 
 SHORTEST, LONGEST = 30, 160  # characters
 MAX_DRAWS = 200  # for one message, until it has the right length and no other message is like it
 
 # One message in so many has each kind of slip; of the longer words, one in so many is misspelt.
-ALL_SMALL, NO_STOP, SHORT_FORMS, MISSPELT = 3, 3, 5, 80
+ALL_SMALL, NO_STOP, SHORT_FORMS, MISSPELT = 3, 3, 5, 300
 LONGER_WORD = 4  # letters; roles hang on the short words, which stay whole
 SHORTENED = {"you": "u", "your": "ur", "are": "r", "please": "pls", "tomorrow": "tmrw", "thanks": "thx", "and": "n"}
 
@@ -86,7 +86,7 @@ CLOSINGS = (
 EVERYDAY = (
     "[i am|we are|{who} is] {at}[ with {other}|][.| and] [[bring|please bring|can you bring] [some|the|more] {food}"
     "|i have {food} for all|where are you|the {thing} is here too]",
-    "[can|could|will] you [lend me|bring back|mend|find|look for] [the|my|your] {thing}[ {day}| {by}|]"
+    "[can|could|will] you [lend me|give me|bring back|mend|find|look for] [the|my|your] {thing}[ {day}| {by}|]"
     "[? [i left it|it was|it should be] {at}|? {who} needs it[ too|]|]",
     "[shall we|let us|we could|i want to] [meet|walk|swim|sing|play|dance|eat {food}] {at} {day}"
     "[. {other} [comes too|cannot come|will cook {food2}]| with {who}| {by}|]",
@@ -307,15 +307,23 @@ def _matter(teller: Teller, kind: Kind, label: Label) -> str:
 
 
 def _friends_matter(teller: Teller) -> str:
-    """A template of one or two things that friends write about."""
-    first, second = islice(teller.order(teller.pick((EVERYDAY, EVERYDAY, EVERYDAY, EVERYDAY, FRIENDS_AND_LUCK))), 2)
-    return teller.pick((first, f"{first}. {second}"))
+    """A template of two or three things that friends write about."""
+    things = list(islice(teller.order(teller.pick((EVERYDAY, EVERYDAY, EVERYDAY, EVERYDAY, FRIENDS_AND_LUCK))), 3))
+    return ". ".join(things[: teller.pick((2, 3))])
 
 
 def _strangers_matter(teller: Teller) -> str:
-    """A template of a claim and the demand that comes with it."""
-    claim, demand = teller.pick(CLAIMS), teller.pick(DEMANDS)
-    return teller.pick((f"{claim}. {demand}", f"{claim}, so {demand}", f"{demand}. {claim}"))
+    """A template of a claim and the demand that comes with it, and one more of either."""
+    (claim, more_to_claim), (demand, more_to_demand) = (islice(teller.order(all_of), 2) for all_of in (CLAIMS, DEMANDS))
+    more = teller.pick((more_to_claim, more_to_demand))
+    return teller.pick(
+        (
+            f"{claim}. {demand}. {more}",
+            f"{claim}, so {demand}. {more}",
+            f"{demand}. {claim}. {more}",
+            f"{more}. {claim}. {demand}",
+        )
+    )
 
 
 def _roles_matter(teller: Teller, label: Label) -> str:

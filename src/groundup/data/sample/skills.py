@@ -46,14 +46,6 @@ QUESTIONS: dict[Attribute, str] = {
     "job": "what work does {name} do",
 }
 COAT_QUESTION = "what colour is the coat of {name}"
-YES_OR_NO: dict[Attribute, str] = {
-    "home": "does {name} live {value}",
-    "food": "does {name} like to eat {value}",
-    "friend": "is {value} the friend of {name}",
-    "colour": "is {name} {value}",
-    "job": "does {name} work as a {value}",
-}
-COAT_YES_OR_NO = "is the coat of {name} {value}"
 
 
 def _form(forms: dict[Attribute, str], coat: str, being: Being, attribute: Attribute) -> str:
@@ -79,19 +71,6 @@ def fact_group(being: Being, attribute: Attribute) -> str:
     return f"{attribute} of {' and '.join(names)}"
 
 
-def possible_values(world: World, being: Being, attribute: Attribute) -> list[str]:
-    """Everything that a fact of this sort could be, the truth included."""
-    same_sort = world.people if being.is_person else world.animals
-    values = {
-        "home": [place.at for place in world.places],
-        "food": list(world.foods),
-        "colour": list(world.colours),
-        "job": [job.name for job in world.jobs],
-        "friend": [other.name for other in same_sort if other is not being],
-    }
-    return values[attribute]
-
-
 def name_of(being: Being) -> str:
     """What a being is called, as `Teller.pick` wants it."""
     return being.name
@@ -105,18 +84,36 @@ def ask_fact(t: Teller, world: World) -> Task:
     )
 
 
+def sorts_of_words(world: World) -> dict[str, list[str]]:
+    """What there are words for, each with its words."""
+    return {
+        "an animal": [animal.kind for animal in world.animals],
+        "a food": list(world.foods),
+        "a colour": list(world.colours),
+        "a thing": [thing.one for thing in world.things],
+        "a job": [job.name for job in world.jobs],
+    }
+
+
 def ask_yes_or_no(t: Teller, world: World) -> Task:
-    """Right in half of all cases."""
-    being = t.pick(world.beings, said=name_of)
-    attribute = t.pick(being.attributes)
-    truth = being.value(attribute)
+    """What a word is for, or which number is more; right in half of all cases."""
     is_true = t.choose(2) == 0
-    value = (
-        truth if is_true else t.pick_word([each for each in possible_values(world, being, attribute) if each != truth])
-    )
-    asked = _form(YES_OR_NO, COAT_YES_OR_NO, being, attribute).format(name=being.name, value=value)
-    answer = f"{statement(being, attribute)}, so {'yes' if is_true else 'no'}"
-    return Task("yes or no", fact_group(being, attribute), {"question": asked}, answer)
+    if t.choose(2) == 0:
+        sorts = sorts_of_words(world)
+        sort, words = t.pick(list(sorts.items()))
+        word = t.pick_word(words)
+        claimed = sort if is_true else t.pick_word([each for each in sorts if each != sort])
+        asked = f"is {word} a word for {claimed}"
+        answer = f"{word} is {'a' if is_true else 'no'} word for {claimed}"
+        group = f"sort of {word}"
+    else:
+        few = NUMBERS.index(t.pick_word(NUMBERS[1:10]))
+        many = NUMBERS.index(t.pick_word(NUMBERS[few + 1 : 11]))
+        left, right = (many, few) if is_true else (few, many)
+        asked = f"is {NUMBERS[left]} more than {NUMBERS[right]}"
+        answer = f"{NUMBERS[left]} is {'more' if is_true else 'less'} than {NUMBERS[right]}"
+        group = f"more {few} {many}"
+    return Task("yes or no", group, {"question": asked}, f"{answer}, so {'yes' if is_true else 'no'}")
 
 
 def ask_opposite(t: Teller, world: World) -> Task:
@@ -179,17 +176,16 @@ def ask_reverse(t: Teller, world: World) -> Task:
 
 
 def ask_odd_one_out(t: Teller, world: World) -> Task:
-    sorts = (
-        [animal.kind for animal in world.animals],
-        list(world.foods),
-        list(world.colours),
-        [thing.one for thing in world.things],
-        [job.name for job in world.jobs],
-    )
+    """Three words of one sort and one of the next sort or of the one after it.
+
+    Each place in the list has its own part of a sort, so that no word comes twice.
+    """
+    sorts = list(sorts_of_words(world).values())
     common = t.choose(len(sorts))
-    odd_sort = t.pick([index for index in range(len(sorts)) if index != common])
+    odd_sort = sorts[(common + 1 + t.choose(2)) % len(sorts)]
     place = t.choose(4)
-    given = _say_list(t, [sorts[odd_sort] if position == place else sorts[common] for position in range(4)])
+    thirds = [sorts[common][start::3] for start in range(3)]
+    given = _say_list(t, [*thirds[:place], odd_sort[place % 2 :: 2], *thirds[place:]])
     return Task(
         "odd one out",
         f"odd {listed(sorted(given))}",
@@ -283,7 +279,7 @@ SPOKEN: dict[str, tuple[str, str]] = {
 
 # What is asked in lessons: what takes most practice comes most often.
 LESSONS: tuple[str, ...] = (
-    "fact", "yes or no", "yes or no", "yes or no", "yes or no", "opposite", "opposite", "plural", "past tense",
+    "fact", "yes or no", "yes or no", "yes or no", "opposite", "opposite", "opposite", "plural", "past tense",
     "past tense", "sort", "sort", "count", "reverse order", "odd one out", "odd one out", "odd one out", "sum", "sum",
-    "difference", "difference", "units", "completion", "polite",
+    "difference", "difference", "units", "units", "completion", "polite",
 )  # fmt: skip

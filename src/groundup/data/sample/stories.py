@@ -8,105 +8,28 @@ from collections.abc import Callable, Iterator
 
 from groundup.data.sample.skills import LESSONS, SKILLS, SPOKEN, ask_fact, name_of, statement
 from groundup.data.sample.telling import Chance, Teller, write
+from groundup.data.sample.wordings import (
+    ANSWERED,
+    AROUND,
+    ASKED,
+    AT_HOME,
+    END,
+    HOW,
+    LIKE_WHAT,
+    LOW_MOOD,
+    MOOD,
+    ONE_DAY,
+    OPENINGS,
+    PASSING,
+    SEES,
+    THEN,
+    TROUBLES,
+    WEATHERS,
+    WENT,
+    WHERE,
+)
 from groundup.data.sample.words import NUMBERS
 from groundup.data.sample.world import Being, World
-
-ONE_DAY = (
-    "[one|on a|late one|early one] [cold|warm|bright|grey|windy|quiet|fine|misty|lovely|strange|busy|"
-    "frosty|rainy|sunny|"
-    "dark|clear] [morning|evening|afternoon|Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|day in spring|"
-    "day in summer|day in autumn|day in winter|market day|holiday]"
-)
-HOW = (
-    "[slowly|quickly|quietly|happily|sadly|carefully|proudly|softly|bravely|gently|calmly|politely|eagerly|shyly|"
-    "cheerfully|patiently|loudly|kindly|merrily|slyly|sleepily|warmly|solemnly|dreamily|lightly|gladly|boldly|neatly|"
-    "sweetly|wisely|gravely|brightly|firmly|freely|gracefully|greedily|hastily|honestly|hopefully|humbly|innocently|"
-    "joyfully|lazily|meekly|modestly|nervously|nicely|openly|playfully|promptly|quaintly|sharply|simply|sincerely|"
-    "smoothly|steadily|stiffly|suddenly|tenderly|thoughtfully|timidly|truly|warily|wearily|at once|after a while]"
-)
-AT_HOME = (
-    "[peacefully|quietly|happily|for a long time|until late|by the fire|without a care|like a king|"
-    "all night|in the dark|"
-    "with open windows|in the big chair|under a warm blanket|as never before|all alone|to the sound of rain]"
-)
-ASKED = "[asked|said|wondered|began|inquired|whispered|called|murmured]"
-ANSWERED = (
-    "[said|answered|replied|called|whispered|shouted|cried|declared|explained|laughed|smiled|mumbled|sang|sighed]"
-)
-LIKE_WHAT = (
-    "[new|small|big|heavy|light|pretty|plain|fine|useful|round|broken|shiny|dusty|favourite|wooden|little|strong|"
-    "strange|clean|famous|simple|precious|painted|long|short|thin|thick|lovely|second|best|last|rare|tall|tiny|cheap|"
-    "curious|dear|faded|fancy|foreign|funny|good|great|handsome|hidden|huge|magic|modern|narrow|neat|polished|proper|"
-    "rough|rusty|secret|silly|smooth|soft|solid|special|spare|splendid|sturdy|torn|wide|wonderful]"
-)
-MOOD = (
-    "[happy|glad|proud|pleased|cheerful|thankful|content|merry|excited|delighted|calm|hopeful|relieved|joyful|at ease|"
-    "full of joy|cheered up|in high spirits|very much at home|rich in hope|sure of everything|wide awake|young again|"
-    "ready for anything|light of heart|free of care|warm inside|curious|lucky|in love with the world|well rested|brave]"
-)
-LOW_MOOD = (
-    "[sad|worried|tired|angry|upset|lonely|afraid|unhappy|nervous|gloomy|cross|ashamed|hungry|cold|"
-    "puzzled|sorry|bored|lost|helpless|homesick|"
-    "confused|sleepy|grumpy|thirsty|shocked|hurt|lazy|out of luck|weak|pale|silent|alone]"
-)
-THEN = "[then|after that|a little later|soon|at last|suddenly|an hour later|before long|in the end|next|by and by|now]"
-WENT = "[went|walked|ran|hurried|wandered|strolled|marched|rode|trotted|rushed]"
-# What is around, of each sort with what it can be and do.
-AROUND = (
-    "[a|the|one|some|this|that] [[little|small|tired|lonely|shy|young|quick|clever|hungry|bold|brown|blue|wild|busy|"
-    "grey|plump] [bird|cuckoo|thrush|lark|swallow|robin|finch|gull] [sang|called|woke|turned round|flew by|hopped|"
-    "dozed|drank]|[pale|bright|warm|golden|silver|soft|small|distant|white|red|late|lonely|round|weak|clear|cold] "
-    "[moon|star|candle|lantern|window|fire|beam|torch] [shone|glittered|glowed|went out|could be seen|came near|"
-    "flickered|grew larger]|[tall|thin|green|young|small|bent|slender|lonely|dry|wet|soft|bare|dark|wild|crooked|"
-    "broad] [tree|flower|leaf|branch|rose|reed|birch|bush] [swayed|trembled|bent over|rustled|moved|stood still|"
-    "shook|nodded]|[heavy|small|big|rusty|wooden|distant|loose|broken|painted|black|narrow|brass|crooked|clumsy|dull|"
-    "plain] "
-    "[bell|door|gate|cart|shutter|drum|hammer|wheel] [rang|creaked|rattled|turned|banged|was heard|fell silent|"
-    "stopped]] " + HOW + "."
-)
-WHERE = "[on the table|on the shelf|in the kitchen|by the window|near the fire|under the roof|at the door|in a corner]"
-PASSING = (
-    "[far away|not far off|over there|behind a wall|from a window|in the distance] a [child|girl|boy|woman|man|"
-    "stranger|neighbour|sailor|soldier|king|queen|beggar|hunter|miller|shepherd|traveller] [sang|waved|slept|nodded|"
-    "looked up|danced|laughed|yawned|whistled|waited|worked|ate|hopped|was reading|sneezed|was talking] [under a tree|"
-    "in the sun|in the shade|in the grass|at a fence|on a bench|by the road|at a gate|near a cart|on the stairs|"
-    "by a fire|at a table|" + HOW + "]."
-)
-# How a description begins, and the mark after the name.
-OPENINGS: tuple[tuple[str, str], ...] = (
-    ("who is", "?"),
-    ("do you know", "?"),
-    ("let me tell you about", "."),
-    ("this is about", "."),
-)
-SEES = "[saw|met|found|noticed|heard|came upon|ran into|greeted]"
-END = (
-    "[that is how it was|so ended the [day|evening|walk]|what a [day|walk|surprise] it had been|nobody forgot that day|"
-    "and then they both went home|it was a good [end|day|story]|they still talk about it [today|now "
-    "and then|in winter]|"
-    "the [stars|birds|bells|crickets|frogs] [sang|were out|could be heard] [all night|until late|that night]]"
-)
-
-# What goes wrong, and what helps: each trouble has its one remedy.
-TROUBLES: tuple[tuple[str, str], ...] = (
-    ("had fallen into the well", "rope"),
-    ("sat too high in the oak", "ladder"),
-    ("was shut in the barn", "key"),
-    ("was lost in the wood", "lamp"),
-    ("sat in a leaking boat", "bucket"),
-    ("was cold in the snow", "blanket"),
-    ("stood in the heavy rain", "umbrella"),
-    ("did not know the way to the tower", "map"),
-)
-# How weather begins, what comes of it, and how it ends.
-WEATHERS: tuple[tuple[str, str, str], ...] = (
-    ("it began to rain", "the ground got wet", "the rain stopped"),
-    ("it began to snow", "the roofs turned white", "the snow stopped falling"),
-    ("a strong wind came up", "the hats flew away", "the wind went down"),
-    ("a thick fog came", "nobody could see the path", "the fog went away"),
-    ("a storm broke", "the trees bent low", "the storm passed"),
-    ("it grew very cold", "the lake froze", "the sun came back"),
-)
 
 
 def speaking_of(**beings: Being) -> dict[str, str]:
@@ -127,8 +50,18 @@ def in_colour(being: Being) -> str:
     return f"the {being.colour} {being.kind}"
 
 
+def _name_in_colour(being: Being) -> str:
+    """The beginning of `in_colour`."""
+    return being.name if being.is_person else in_colour(being)
+
+
 def _a_being(t: Teller, world: World, *without: Being) -> Being:
     return t.pick(world.others(*without), said=name_of) if without else t.pick(world.beings, said=name_of)
+
+
+def _a_stranger(t: Teller, world: World, hero: Being, said: Callable[[Being], str] = name_of) -> Being:
+    """Whom a person meets by chance is an animal, and the other way round."""
+    return t.pick(world.animals if hero.is_person else world.people, said=said)
 
 
 def _begin(t: Teller, world: World) -> Being:
@@ -136,7 +69,7 @@ def _begin(t: Teller, world: World) -> Being:
     pattern = t.choose(4)
     if pattern == 0:
         t.say(ONE_DAY + ",")
-        hero = t.pick(world.beings, said=lambda each: each.name if each.is_person else f"the {each.colour} {each.kind}")
+        hero = t.pick(world.beings, said=_name_in_colour)
         t.word(
             " {hero} [left home|woke up early|had nothing to do|felt [a little |]" + LOW_MOOD + "|was " + MOOD + "].",
             hero=in_colour(hero),
@@ -202,9 +135,7 @@ def _meet(t: Teller, world: World, hero: Being) -> Being:
         )
         return other
     t.say(THEN + " {a_he} " + SEES, **speaking_of(a=hero))
-    other = t.pick(
-        world.others(hero), said=lambda each: each.name if each.is_person else f"the {each.colour} {each.kind}"
-    )
+    other = _a_stranger(t, world, hero, said=_name_in_colour)
     t.word(" {other}, who [lives {b_home}|likes {b_food}].", other=in_colour(other), **speaking_of(b=other))
     return other
 
@@ -278,7 +209,6 @@ def tell_lost(t: Teller, world: World) -> None:
             **values,
         )
     t.say("{a} was " + MOOD + " and [thanked {b}|said thank you|took the {thing} home|laughed " + HOW + "].", **values)
-    _aside(t)
     _end(t, hero, friend)
 
 
@@ -287,7 +217,7 @@ def tell_sharing(t: Teller, world: World) -> None:
     hero = _begin(t, world)
     _aside(t)
     values = speaking_of(a=hero)
-    t.say("{a_he} had", **values)
+    t.say("{a_he} counted", **values)
     had = NUMBERS.index(t.pick_word(NUMBERS[3:7]))
     t.word(" {n} ", n=NUMBERS[had])
     thing = t.pick(world.things, said=lambda each: each.many)
@@ -299,18 +229,28 @@ def tell_sharing(t: Teller, world: World) -> None:
         t.say("[kindly |]{a_he} gave", **values)
         given = NUMBERS.index(t.pick_word(NUMBERS[1:3]))
         t.word(" {n} [of them |]to {b}.", n=NUMBERS[given], **values)
-        had -= given
+        left = had - given
         t.say(
-            "[now|so|then] {a_he} had {n} {plural} left.",
-            n=NUMBERS[had],
-            plural=thing.one if had == 1 else thing.many,
+            "{a_he} had counted {had}, [and |but |]{had} without {given} is {left}, so [now |then |]{a_he} had {left} "
+            "{plural} left.",
+            had=NUMBERS[had],
+            given=NUMBERS[given],
+            left=NUMBERS[left],
+            plural=thing.one if left == 1 else thing.many,
             **values,
         )
     else:
         t.say("[but |]{b} [brought|found|gave {a_him}|had made]", **values)
         given = NUMBERS.index(t.pick_word(NUMBERS[1:3]))
         t.word(" {n} more.", n=NUMBERS[given])
-        t.say("[now|so|then|together] that made {n} {things}.", n=NUMBERS[had + given], **values)
+        t.say(
+            "{a_he} had counted {had}, [and |but |]{had} and {given} make {n}, so [now |then |]there were {n} "
+            "{things}.",
+            had=NUMBERS[had],
+            given=NUMBERS[given],
+            n=NUMBERS[had + given],
+            **values,
+        )
     t.say("“[how kind of you|thank you|that is nice|you are a good friend],” said {b} " + HOW + ".", **values)
     _aside(t)
     _end(t, hero, friend)
@@ -348,7 +288,7 @@ def tell_weather(t: Teller, world: World) -> None:
         t.say("{a} ran to {a_his} friend {b}, who lives {b_home}.", **values)
     else:
         t.say("{a_he} ran to the house of", **values)
-        host = _a_being(t, world, hero)
+        host = _a_stranger(t, world, hero)
         values |= speaking_of(b=host)
         t.word(" {b}, [right |just |]{b_home}.", **values)
     t.say(
@@ -364,7 +304,6 @@ def tell_weather(t: Teller, world: World) -> None:
         thing=thing,
         **values,
     )
-    _aside(t)
     _end(t, hero, None)
 
 
@@ -376,7 +315,7 @@ def tell_help(t: Teller, world: World) -> None:
     t.say("[near|close to|on the way to|behind] the ", **values)
     t.word("{place} {a_he} [heard a cry|heard somebody call|heard a voice]: “help!”", place=_place(t, world), **values)
     t.say("it was")
-    poor = _a_being(t, world, hero)
+    poor = _a_stranger(t, world, hero)
     values |= speaking_of(b=poor)
     trouble, remedy = t.pick(TROUBLES, said=lambda each: each[0])
     t.word(" {b}, who {trouble}.", trouble=trouble, **values)
@@ -463,7 +402,6 @@ def tell_visit(t: Teller, world: World) -> None:
         "dark|the bell rang|noon|late|the sun went down].",
         **values,
     )
-    _aside(t)
     _end(t, hero, None)
 
 
@@ -472,7 +410,7 @@ def tell_dialogue(t: Teller, world: World) -> None:
     t.say("")
     first = _a_being(t, world)
     t.word("{a} and ", a=first.name[:1].upper() + first.name[1:])
-    second = _a_being(t, world, first)
+    second = _a_stranger(t, world, first)
     values = speaking_of(a=first, b=second)
     t.word("{b} [sat|stood|met|rested|walked|waited|talked] [together |]", **values)
     place = t.pick(world.places, said=lambda each: each.at)
