@@ -16,16 +16,16 @@ def main(preset: str) -> int:
         promised |= {
             "language model at most 1.15 times the floor": language["ratio_to_floor"] <= 1.15,
             "at most 10 % of the written documents are copies": stories["copies"] <= 0.1,
-            "classifier at or above TF-IDF and the character SVM": classifier["accuracy"] >= max(baselines.values()),
+            "95 % of the stories keep every rule": stories["by_kind"]["story"]["keep_rules"] >= 0.95,
+            "classifier within 1 point of the best possible": classifier["accuracy"]
+            >= classifier["best_possible"] - 0.01,
             "exact match at least 90 %": instruct["exact_match"] >= 0.9,
             "exact match at least 80 % on facts": instruct["facts_exact_match"] >= 0.8,
             "from random weights at most half as much": beginner["exact_match"] <= instruct["exact_match"] / 2,
             "from random weights at most 20 % of the facts": beginner["facts_exact_match"] <= 0.2,
         }
         wanted = {
-            "95 % of the stories keep every rule": stories["by_kind"]["story"]["keep_rules"] >= 0.95,
-            "classifier within 1 point of the best possible": classifier["accuracy"]
-            >= classifier["best_possible"] - 0.01,
+            "classifier at or above TF-IDF and the character SVM": classifier["accuracy"] >= max(baselines.values())
         }
     else:
         pretrain = json.loads(Path("reports/pretrain/metrics.json").read_text(encoding="utf-8"))

@@ -249,6 +249,53 @@ def lies_in(path: Path, places: list[Path]) -> bool:
     return any(path == place or place in path.parents for place in places)
 
 
+# Loaded by every Python of a run: whatever opens a connection to anywhere ends with an error.
+NO_SOCKETS = """
+import socket
+
+def refuse(*arguments, **keywords):
+    raise OSError("this run has no network")
+
+for name in ("connect", "connect_ex", "sendto", "bind"):
+    setattr(socket.socket, name, refuse)
+socket.getaddrinfo = socket.create_connection = refuse
+"""
+
+SAMPLE_WORLD: dict[str, Any] = {
+    "data.corpus": ["sample-stories"],
+    "data.messages": "sample-messages",
+    "data.instructions": "sample-instructions",
+    "data.sample": {"seed": 1, "world_size": 8, "corpus_mb": 0.05, "messages": 300, "instructions": 500},
+    "tokenize.train_on": ["corpus", "messages", "instructions"],
+    "pretrain.initial_weights": "gpt2",
+    "pretrain.windows": "documents",
+    "finetune_instruct.from_random": True,
+    "evaluate.stories": 2,
+}
+
+
+def test_the_sample_world_goes_through_all_stages_without_a_socket(tmp_path: Path) -> None:
+    run = make_project(tmp_path, "offline")
+    for own in (run.folder / "data" / "own").iterdir():
+        own.unlink()
+    write_params(run.folder, SAMPLE_WORLD, base=compose_in(run.folder, "micro"))
+    (tmp_path / "watch" / "sitecustomize.py").write_text(NO_SOCKETS)
+    denied = run.command(
+        sys.executable, "-c", "import socket; socket.create_connection(('127.0.0.1', 9))"
+    )  # so that the guard is known to work
+    assert "this run has no network" in denied.stderr
+
+    done = run.dvc("repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Running stage") == len(STAGES)
+    summary = json.loads((run.folder / "reports" / "summary.json").read_text())
+    assert summary["language_model"]["floor_bits_per_byte"] > 0
+    assert summary["language_model"]["stories"]["written"] == 2
+    assert 0.9 < summary["classifier"]["best_possible"] <= 1
+    assert "from_random" in summary["instruct"]
+    assert sum(path.stat().st_size for path in (run.folder / "data").rglob("*") if path.is_file()) < 50e6
+
+
 def test_all_seven_stages_run_in_order(untracked: Run) -> None:
     ran = [line.split("'")[1] for line in untracked.output.splitlines() if line.startswith("Running stage")]
     assert sorted(ran) == sorted(STAGES)

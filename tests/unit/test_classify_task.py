@@ -1,6 +1,7 @@
 """The classifier's batches, scores and figures."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,14 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
-from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits, class_names, positive_probability
+from groundup.tasks.classify import (
+    ClassifyTask,
+    LabelledRows,
+    class_logits,
+    class_names,
+    learn_to_write,
+    positive_probability,
+)
 
 CONTEXT = 12
 
@@ -31,6 +39,11 @@ def rows(tmp_path) -> LabelledRows:
 
 def task_of(rows: LabelledRows, seed: int = 0, **changes) -> ClassifyTask:
     return ClassifyTask(rows, rows, ["ham", "spam"], classifier_settings(**changes), CONTEXT, seed, CPU)
+
+
+def ends_with(end_of_text_id: int) -> SimpleNamespace:
+    """As much of a tokenizer as it takes to read messages: every token is one byte long."""
+    return SimpleNamespace(end_of_text_id=end_of_text_id, token_lengths=np.ones(31))
 
 
 def classifier() -> GPTClassifier:
@@ -151,3 +164,26 @@ def test_the_probability_of_the_positive_class_is_that_of_softmax():
 def test_a_missing_side_is_refused(tmp_path):
     with pytest.raises(GroundupError, match="no such file"):
         LabelledRows.load(tmp_path / "train")
+
+
+def test_a_model_learns_to_write_messages_before_it_sorts_them(rows):
+    settings = classifier_settings(language_steps=60, language_learning_rate=3e-2, trainable="head", warmup_steps=0)
+    outcome = learn_to_write(model := tiny_gpt(std=None), rows, rows, ends_with(30), settings, seed=0)
+    assert outcome.steps == outcome.best_step == 60
+    assert outcome.validation_rows[0]["loss_nats"] < math.log(31) - 0.3  # chance is log 31
+    again = learn_to_write(other := tiny_gpt(std=None), rows, rows, ends_with(30), settings, seed=0)
+    assert again.validation_rows == outcome.validation_rows
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_too_few_messages_to_write_are_refused_with_the_key_that_turns_it_off(rows):
+    with pytest.raises(GroundupError, match="finetune_cls: the text of the train messages is too short") as refused:
+        learn_to_write(
+            tiny_gpt(),
+            rows,
+            rows,
+            ends_with(30),
+            classifier_settings(language_steps=1, language_batch_size=500),
+            seed=0,
+        )
+    assert "finetune_cls.language_steps to 0" in str(refused.value)
