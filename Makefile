@@ -11,10 +11,10 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro nightly test check format ui dag compare summary track clean
+.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary track clean clean-checkpoints
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 	@echo "  PRESET=NAME with repro or preset: $(patsubst presets/%.yaml,%,$(wildcard presets/*.yaml))"
 
 $(VENV)/bin/python:
@@ -61,6 +61,10 @@ nightly: $(RUNTIME) ## Run the last commit on the real texts (preset small), in 
 test: $(DEVELOPMENT) ## Run the tests with the coverage of src
 	pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
+KILLS ?= 60
+chaos: $(DEVELOPMENT) ## Kill a small pipeline KILLS=60 times at random moments; every run must end with the same bytes
+	$(VENV)/bin/python tests/pipeline/chaos.py $(KILLS)
+
 check: $(DEVELOPMENT) ## Lint, format and types
 	ruff check .
 	ruff format --check .
@@ -86,6 +90,10 @@ summary: $(RUNTIME) ## Show the headline figures of the last run
 
 track: $(RUNTIME) ## Write the finished pipeline to MLflow again, from its files
 	groundup track
+
+clean-checkpoints: ## Remove the states that stopped trainings would go on from
+	@du -sh checkpoints 2>/dev/null || true
+	rm -rf checkpoints
 
 clean: ## Remove what the pipeline made; downloads, DVC's cache and MLflow's store stay
 	rm -rf data/tokens data/splits models reports/evaluate checkpoints

@@ -24,6 +24,11 @@ class Declared:
     def __init__(self, section: Any, reads: tuple[str, ...], prefix: str = "") -> None:
         self._section, self._reads, self._prefix = section, reads, prefix
 
+    def declared_values(self) -> dict[str, Any]:
+        """What the stage has declared, under dotted keys; without what says only how to compute."""
+        keys = tuple(key for key in self._reads if key not in ALWAYS)
+        return {key: value for key, value in flatten(self._section).items() if key.startswith(keys)}
+
     def __getattr__(self, name: str) -> Any:
         key = self._prefix + name
         value = getattr(self._section, name)
@@ -42,9 +47,9 @@ def stage(name: str, reads: tuple[str, ...]) -> Callable[[Callable[[Any, StageRu
         def command() -> None:
             with said_in_one_line():
                 params = load_params()
-                declared = {key: value for key, value in flatten(params).items() if key.startswith(reads)}
-                with track_stage(name, params, declared) as run:
-                    function(Declared(params, reads + ALWAYS), run)
+                declared = Declared(params, reads + ALWAYS)
+                with track_stage(name, params, declared.declared_values()) as run:
+                    function(declared, run)
 
         command.reads = reads  # type: ignore[attr-defined]
         return command

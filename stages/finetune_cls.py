@@ -27,35 +27,47 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     from groundup.train.loop import train
     from groundup.train.precision import prepare_runtime
     from groundup.train.progress import TrainingProgress
+    from groundup.train.resume import checkpoints_of
 
-    settings = params.finetune_cls
-    device = prepare_runtime(params.runtime)
-    trunk, tokenizer, _ = load_model(PRETRAINED, device)
-    rows, validation = (LabelledRows.load(SPLITS / "messages" / side) for side in ("train", "validation"))
-    classes = class_names(rows, settings.positive_label)
-    figures: dict[str, Any] = {}
-    if settings.language_steps:
-        with TrainingProgress("finetune-cls, writing messages") as progress:
-            writing = learn_to_write(
-                trunk, rows, validation, tokenizer, settings, seed=params.seed, observers=[progress]
+    values, inputs = params.declared_values(), (PRETRAINED, SPLITS / "messages")
+    with checkpoints_of("finetune-cls", values, inputs, params.runtime.checkpoint_interval_s) as checkpoints:
+        settings = params.finetune_cls
+        device = prepare_runtime(params.runtime)
+        trunk, tokenizer, _ = load_model(PRETRAINED, device)
+        rows, validation = (LabelledRows.load(SPLITS / "messages" / side) for side in ("train", "validation"))
+        classes = class_names(rows, settings.positive_label)
+        figures: dict[str, Any] = {}
+        if settings.language_steps:
+            with TrainingProgress("finetune-cls, writing messages") as progress:
+                writing = learn_to_write(
+                    trunk,
+                    rows,
+                    validation,
+                    tokenizer,
+                    settings,
+                    seed=params.seed,
+                    observers=[progress],
+                    keeper=checkpoints.part("writing"),
+                )
+            figures["writing"] = writing.metrics()
+        seed_torch(params.seed, "class head")
+        model = GPTClassifier(trunk, len(classes)).to(device)
+        choose_trainable(model, settings.trainable)
+        set_dropout(model, settings.dropout)
+        task = ClassifyTask(rows, validation, classes, settings, trunk.config.context_length, params.seed, device)
+        with TrainingProgress("finetune-cls") as progress:
+            outcome = train(
+                model, task, settings, seed=params.seed, observers=[progress, run], keeper=checkpoints.part("sorting")
             )
-        figures["writing"] = writing.metrics()
-    seed_torch(params.seed, "class head")
-    model = GPTClassifier(trunk, len(classes)).to(device)
-    choose_trainable(model, settings.trainable)
-    set_dropout(model, settings.dropout)
-    task = ClassifyTask(rows, validation, classes, settings, trunk.config.context_length, params.seed, device)
-    with TrainingProgress("finetune-cls") as progress:
-        outcome = train(model, task, settings, seed=params.seed, observers=[progress, run])
-    threshold = choose_threshold(
-        task.validation_labels, positive_probability(class_logits(model, validation)), settings.threshold_for
-    )
-    with folder_written_atomically(CLASSIFIER) as folder:
-        facts = {"labels": classes, "threshold": threshold, "threshold_for": settings.threshold_for}
-        save_model(folder, model, tokenizer, facts)
-    figures["threshold"] = threshold
-    run.log_figures(write_training_report(REPORTS / "finetune_cls", outcome, figures))
-    run.log_path(CLASSIFIER)
+        threshold = choose_threshold(
+            task.validation_labels, positive_probability(class_logits(model, validation)), settings.threshold_for
+        )
+        with folder_written_atomically(CLASSIFIER) as folder:
+            facts = {"labels": classes, "threshold": threshold, "threshold_for": settings.threshold_for}
+            save_model(folder, model, tokenizer, facts)
+        figures["threshold"] = threshold
+        run.log_figures(write_training_report(REPORTS / "finetune_cls", outcome, figures))
+        run.log_path(CLASSIFIER)
 
 
 if __name__ == "__main__":

@@ -21,21 +21,31 @@ def pretrain(params: Any, run: StageRun) -> None:
     from groundup.train.loop import train
     from groundup.train.precision import prepare_runtime
     from groundup.train.progress import TrainingProgress
+    from groundup.train.resume import checkpoints_of
 
-    device = prepare_runtime(params.runtime)
-    tokenizer = Tokenizer.load(TOKENIZER)
-    tokens, validation = (TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation"))
-    context_length = params.model.context_length
-    task = LanguageTask(tokens, validation, tokenizer, params.pretrain, context_length, params.seed, device)
-    config = GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))
-    model = new_model(config, params.pretrain.initial_weights, params.seed).to(device)
-    with TrainingProgress("pretrain") as progress:
-        outcome = train(model, task, params.pretrain, seed=params.seed, observers=[progress, run])
-    with folder_written_atomically(PRETRAINED) as folder:
-        save_model(folder, model, tokenizer, {"initial_weights": params.pretrain.initial_weights})
-        write_text_atomically(folder / "samples.txt", training_samples(outcome))
-    run.log_figures(write_training_report(REPORTS / "pretrain", outcome, {"parameters": model.n_parameters}))
-    run.log_path(PRETRAINED)
+    values, inputs = params.declared_values(), (TOKENIZER, SPLITS / "corpus")
+    with checkpoints_of("pretrain", values, inputs, params.runtime.checkpoint_interval_s) as checkpoints:
+        device = prepare_runtime(params.runtime)
+        tokenizer = Tokenizer.load(TOKENIZER)
+        tokens, validation = (TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation"))
+        context_length = params.model.context_length
+        task = LanguageTask(tokens, validation, tokenizer, params.pretrain, context_length, params.seed, device)
+        config = GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))
+        model = new_model(config, params.pretrain.initial_weights, params.seed).to(device)
+        with TrainingProgress("pretrain") as progress:
+            outcome = train(
+                model,
+                task,
+                params.pretrain,
+                seed=params.seed,
+                observers=[progress, run],
+                keeper=checkpoints.part("pretrain"),
+            )
+        with folder_written_atomically(PRETRAINED) as folder:
+            save_model(folder, model, tokenizer, {"initial_weights": params.pretrain.initial_weights})
+            write_text_atomically(folder / "samples.txt", training_samples(outcome))
+        run.log_figures(write_training_report(REPORTS / "pretrain", outcome, {"parameters": model.n_parameters}))
+        run.log_path(PRETRAINED)
 
 
 if __name__ == "__main__":

@@ -217,6 +217,7 @@ class RuntimeParams(Section):
 
     device: Device
     threads: Count
+    checkpoint_interval_s: NotNegative
 
 
 @dataclass(frozen=True)

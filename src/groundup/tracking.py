@@ -217,17 +217,18 @@ class StageRun:
     def started(self, max_steps: int) -> None:
         pass
 
+    def resumed(self, outcome: Any) -> None:
+        """What was logged before the training was stopped; steps that MLflow has already are left alone."""
+        for row in outcome.train_rows:
+            self._wait(_train_figures(row))
+        for row in outcome.validation_rows:
+            self.validated(row)
+        for step, text in outcome.samples:
+            self.sampled(step, text)
+        self._flush()
+
     def logged(self, row: Any, tokens_per_s: float) -> None:
-        self._wait(
-            {
-                "step": row.step,
-                "tokens": row.tokens,
-                "train_loss_nats": row.loss_nats,
-                "learning_rate": row.learning_rate,
-                "grad_norm": row.grad_norm,
-                "tokens_per_s": tokens_per_s,
-            }
-        )
+        self._wait({**_train_figures(row), "tokens_per_s": tokens_per_s})
 
     def validated(self, row: dict[str, float]) -> None:
         self._wait({key if key in ("step", "tokens") else f"validation_{key}": value for key, value in row.items()})
@@ -257,6 +258,16 @@ class StageRun:
     def log_path(self, path: Path) -> None:
         """A file, or a folder under its own name, as an artifact."""
         self.attempt(lambda run_id: self.store.log_path(run_id, path))
+
+
+def _train_figures(row: Any) -> dict[str, float]:
+    return {
+        "step": row.step,
+        "tokens": row.tokens,
+        "train_loss_nats": row.loss_nats,
+        "learning_rate": row.learning_rate,
+        "grad_norm": row.grad_norm,
+    }
 
 
 def flat_figures(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -13,9 +13,11 @@ import platform
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,11 @@ def make_project(base: Path, name: str) -> Run:
     return Run(folder, environment)
 
 
+def params_with_states_after_each_step(folder: Path) -> None:
+    params = folder / "params.yaml"
+    params.write_text(re.sub(r"checkpoint_interval_s: \S+", "checkpoint_interval_s: 0.0", params.read_text()))
+
+
 def compose_in(folder: Path, preset: str) -> str:
     with contextlib.chdir(folder):
         return compose(preset)
@@ -247,6 +254,38 @@ def made_by(stage: dict[str, Any]) -> list[Path]:
 
 def lies_in(path: Path, places: list[Path]) -> bool:
     return any(path == place or place in path.parents for place in places)
+
+
+@pytest.mark.parametrize("stage", TRAININGS)
+def test_a_run_whose_processes_are_killed_in_a_training_ends_with_the_same_bytes(
+    untracked: Run, tmp_path: Path, stage: str
+) -> None:
+    run = make_project(tmp_path, "untracked")
+    params_with_states_after_each_step(run.folder)
+    states = run.folder / "checkpoints" / stage.replace("_", "-")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=run.folder,
+        env=run.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    for _ in range(6_000):
+        if list(states.glob("*/*/00000000[2-9]-*.safetensors")):
+            break
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(states.glob("*/*/*.safetensors"))
+
+    done = run.dvc("repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "goes on after step" in done.stderr
+    assert hashes(run.folder) == untracked.results
+    assert (run.folder / "dvc.lock").read_bytes() == untracked.lock
+    assert not list(states.glob("*/*/*.safetensors"))
 
 
 # Loaded by every Python of a run: whatever opens a connection to anywhere ends with an error.

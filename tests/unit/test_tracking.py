@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -265,11 +266,14 @@ def test_a_resumed_stage_continues_its_run_and_logs_no_step_twice(client: Any) -
     killed._flush()
     killed.store.on = False  # the process is gone: nothing more comes from it
     with track_stage("pretrain", params, {"seed": params.seed}) as resumed:
-        # A resumed training tells its observers again what it had told before.
-        for step in range(1, 7):
+        # What was told before the state was kept is told at once, without the speed, which was measured only then;
+        # what came after it is done and told again.
+        validation = {"step": 4, "tokens": 400, "loss_nats": 1.5}
+        resumed.resumed(SimpleNamespace(train_rows=[row(1), row(2)], validation_rows=[], samples=[(2, "Once")]))
+        for step in range(3, 7):
             resumed.logged(row(step), tokens_per_s=2.0)
             if step == 4:
-                resumed.validated({"step": 4, "tokens": 400, "loss_nats": 1.5})
+                resumed.validated(validation)
         resumed.validated({"step": 6, "tokens": 600, "loss_nats": 1.0})
         resumed.ended(None)
         resumed.log_figures({"steps": 6})
@@ -282,6 +286,7 @@ def test_a_resumed_stage_continues_its_run_and_logs_no_step_twice(client: Any) -
     assert history(client, child, "tokens_per_s") == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0), (5, 2.0), (6, 2.0)]
     assert history(client, child, "validation_loss_nats") == [(4, 1.5), (6, 1.0)]
     assert history(client, child, "final.steps") == [(0, 6.0)]
+    assert [entry.path for entry in client.list_artifacts(child.info.run_id, "samples")] == ["samples/step_000002.txt"]
     assert child.info.status == "FINISHED"
 
 

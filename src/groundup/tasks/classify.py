@@ -19,6 +19,7 @@ from groundup.seeding import numpy_generator
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
+from groundup.train.resume import Keeper
 
 
 @dataclass
@@ -158,6 +159,7 @@ def learn_to_write(
     *,
     seed: int,
     observers: Sequence[Observer] = (),
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Next-token training on the messages, so that a classifier of them begins with weights that know how they go on.
 
@@ -192,7 +194,7 @@ def learn_to_write(
         text="finetune_cls: the text of the train messages",
         remedy="set finetune_cls.language_steps to 0, or lower finetune_cls.language_batch_size",
     )
-    return train(model, task, writing, seed=seed, observers=observers)
+    return train(model, task, writing, seed=seed, observers=observers, keeper=keeper)
 
 
 @torch.no_grad()

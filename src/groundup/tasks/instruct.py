@@ -22,6 +22,7 @@ from groundup.seeding import numpy_generator
 from groundup.tasks.language import TokenBatch
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
+from groundup.train.resume import Keeper
 
 FROM_RANDOM = "from_random"  # beside the instructed model: the same training without what pretraining had taught
 
@@ -131,6 +132,7 @@ def fine_tune(
     *,
     seed: int,
     observers: Sequence[Observer] = (),
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Train the layers that the settings choose; the model is left with its best weights.
 
@@ -138,7 +140,7 @@ def fine_tune(
     """
     choose_trainable(model, settings.trainable)
     set_dropout(model, settings.dropout)
-    return train(model, task, settings, seed=seed, observers=observers)
+    return train(model, task, settings, seed=seed, observers=observers, keeper=keeper)
 
 
 @torch.no_grad()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 from groundup.config import TrainingParams
 from groundup.errors import GroundupError
 from groundup.seeding import seed_torch
-from groundup.train.optimizer import make_optimizer
+from groundup.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
 from groundup.train.precision import autocast
+from groundup.train.resume import Keeper, State
 from groundup.train.schedule import learning_rate_at
 from groundup.train.step import Batch, training_step
 
@@ -42,6 +44,7 @@ class Observer(Protocol):
     """Sees a training as it goes, and changes nothing in it."""
 
     def started(self, max_steps: int) -> None: ...
+    def resumed(self, outcome: Outcome) -> None: ...
     def logged(self, row: TrainRow, tokens_per_s: float) -> None: ...
     def validated(self, row: dict[str, float]) -> None: ...
     def sampled(self, step: int, text: str) -> None: ...
@@ -85,10 +88,18 @@ class Outcome:
 
 
 def train(
-    model: nn.Module, task: Task, settings: TrainingParams, *, seed: int, observers: Sequence[Observer] = ()
+    model: nn.Module,
+    task: Task,
+    settings: TrainingParams,
+    *,
+    seed: int,
+    observers: Sequence[Observer] = (),
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Train a model and leave it with the weights that did best on the validation side.
 
+    Args:
+        keeper: keeps states, from which the training goes on if it was stopped, to the same end to the last bit.
     Raises: GroundupError if the loss is no longer a number.
     """
     optimizer = make_optimizer(model, settings)
@@ -98,46 +109,100 @@ def train(
     window = _Window()
     for observer in observers:
         observer.started(task.max_steps)
+    resumed = keeper.load(next(model.parameters()).device) if keeper else None
+    if resumed:
+        outcome, best_weights, window = _restore(resumed, model, optimizer)
+        for observer in observers:
+            observer.resumed(outcome)
 
-    for step in range(task.max_steps):
-        rate = learning_rate_at(
-            step,
-            max_steps=task.max_steps,
-            warmup_steps=settings.warmup_steps,
-            learning_rate=settings.learning_rate,
-            min_learning_rate=settings.min_learning_rate,
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        model.train()
-        seed_torch(seed, "dropout", step)  # so that a step's dropout depends on the step alone
-        result = training_step(model, optimizer, task.batches(step), task.loss, precision, settings.max_grad_norm)
-        _check_finite("training", result.loss_nats, step + 1, settings)
-        outcome.steps = step + 1
-        outcome.tokens += result.n_tokens
-        window.add(result.loss_nats, result.n_targets, result.n_tokens)
+    with keeper.stops_after_a_step() if keeper else contextlib.nullcontext():
+        # A state is one after a step and before what the step leads to: a row, a validation, new best weights.
+        for step in range(max(0, outcome.steps - 1), task.max_steps):
+            rate = learning_rate_at(
+                step,
+                max_steps=task.max_steps,
+                warmup_steps=settings.warmup_steps,
+                learning_rate=settings.learning_rate,
+                min_learning_rate=settings.min_learning_rate,
+            )
+            last = step + 1 == task.max_steps
+            evaluates = last or (step + 1) % settings.evaluation_interval == 0
+            if step + 1 > outcome.steps:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                model.train()
+                seed_torch(seed, "dropout", step)  # so that a step's dropout depends on the step alone
+                result = training_step(
+                    model, optimizer, task.batches(step), task.loss, precision, settings.max_grad_norm
+                )
+                _check_finite("training", result.loss_nats, step + 1, settings, keeper)
+                outcome.steps = step + 1
+                outcome.tokens += result.n_tokens
+                window.add(result.loss_nats, result.n_targets, result.n_tokens, result.grad_norm)
+                if keeper and (evaluates or keeper.due()):
+                    keeper.save(_state(model, optimizer, best_weights, outcome, window))
+                    keeper.stop_if_asked()
+                    window.restart_clock()
 
-        last = outcome.steps == task.max_steps
-        evaluates = last or outcome.steps % settings.evaluation_interval == 0
-        if evaluates or outcome.steps % settings.log_interval == 0:
-            row = TrainRow(outcome.steps, outcome.tokens, window.loss_nats, rate, result.grad_norm)
-            outcome.train_rows.append(row)
-            for observer in observers:
-                observer.logged(row, window.tokens_per_s)
-            window = _Window()
-        if evaluates:
-            improved = _validate(model, task, outcome, observers)
-            _check_finite("validation", outcome.validation_rows[-1]["loss_nats"], outcome.steps, settings)
-            window.restart_clock()
-            if improved:
-                best_weights = _copy_of_trainable(model)
-            elif _waited_long_enough(outcome, settings.patience):
-                outcome.stopped_early = not last
-                break
+            if evaluates or outcome.steps % settings.log_interval == 0:
+                row = TrainRow(outcome.steps, outcome.tokens, window.loss_nats, rate, window.grad_norm)
+                outcome.train_rows.append(row)
+                for observer in observers:
+                    observer.logged(row, window.tokens_per_s)
+                window = _Window()
+            if evaluates:
+                with keeper.stops_at_once() if keeper else contextlib.nullcontext():
+                    improved = _validate(model, task, outcome, observers)
+                validation_loss = outcome.validation_rows[-1]["loss_nats"]
+                _check_finite("validation", validation_loss, outcome.steps, settings, keeper)
+                window.restart_clock()
+                if improved:
+                    best_weights = _copy_of_trainable(model)
+                elif _waited_long_enough(outcome, settings.patience):
+                    outcome.stopped_early = not last
+                    break
     model.load_state_dict(best_weights, strict=False)
     for observer in observers:
         observer.ended(outcome)
     return outcome
+
+
+def _state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    best_weights: dict[str, Tensor],
+    outcome: Outcome,
+    window: _Window,
+) -> State:
+    """All that the rest of the training depends on. Batches, dropout and samples follow from seed and step."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best_weights.items()}
+    tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_state(model, optimizer).items()}
+    facts = asdict(outcome)
+    facts["best_loss_nats"] = None if math.isinf(outcome.best_loss_nats) else outcome.best_loss_nats
+    return State(outcome.steps, tensors, {"outcome": facts, "window": window.sums()})
+
+
+def _restore(
+    state: State, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[Outcome, dict[str, Tensor], _Window]:
+    """Put the state into model and optimizer; returns what else it holds."""
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    for name, tensor in state.tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    model.load_state_dict(parts["model"])
+    load_optimizer_state(model, optimizer, parts["optimizer"])
+    facts = dict(state.facts["outcome"])
+    outcome = Outcome(
+        **facts
+        | {
+            "best_loss_nats": math.inf if facts["best_loss_nats"] is None else facts["best_loss_nats"],
+            "train_rows": [TrainRow(**row) for row in facts["train_rows"]],
+            "samples": [(step, text) for step, text in facts["samples"]],
+        }
+    )
+    return outcome, parts["best"], _Window(**state.facts["window"])
 
 
 def _validate(model: nn.Module, task: Task, outcome: Outcome, observers: Sequence[Observer]) -> bool:
@@ -164,10 +229,11 @@ def _waited_long_enough(outcome: Outcome, patience: int) -> bool:
     return patience > 0 and since_best >= patience
 
 
-def _check_finite(kind: str, loss: float, step: int, settings: TrainingParams) -> None:
+def _check_finite(kind: str, loss: float, step: int, settings: TrainingParams, keeper: Keeper | None) -> None:
     if not math.isfinite(loss):
+        kept = keeper.newest() if keeper else None
         raise GroundupError(
-            f"the {kind} loss is no number at step {step}",
+            f"the {kind} loss is no number at step {step}" + (f", the last good state is {kept}" if kept else ""),
             got=str(loss),
             do=f"lower learning_rate (now {settings.learning_rate:g}) or max_grad_norm, lengthen warmup_steps, "
             "or set precision to fp32",
@@ -180,19 +246,27 @@ def _copy_of_trainable(model: nn.Module) -> dict[str, Tensor]:
 
 
 class _Window:
-    """Sums over the steps since the last row."""
+    """Sums over the steps since the last row, and the gradient's norm at the last of them."""
 
-    def __init__(self) -> None:
-        self.loss_sum, self.n_targets, self.n_tokens = 0.0, 0, 0
-        self.busy_s = 0.0
+    def __init__(
+        self, loss_sum: float = 0.0, n_targets: int = 0, n_tokens: int = 0, grad_norm: float = 0.0, busy_s: float = 0.0
+    ) -> None:
+        self.loss_sum, self.n_targets, self.n_tokens, self.grad_norm = loss_sum, n_targets, n_tokens, grad_norm
+        self.busy_s = busy_s
         self.since = time.perf_counter()
 
-    def add(self, loss_sum: float, n_targets: int, n_tokens: int) -> None:
+    def add(self, loss_sum: float, n_targets: int, n_tokens: int, grad_norm: float) -> None:
         self.loss_sum += loss_sum
         self.n_targets += n_targets
         self.n_tokens += n_tokens
+        self.grad_norm = grad_norm
         self.busy_s += time.perf_counter() - self.since
         self.restart_clock()
+
+    def sums(self) -> dict[str, float]:
+        """What `_Window(**sums)` goes on from."""
+        names = ("loss_sum", "n_targets", "n_tokens", "grad_norm", "busy_s")
+        return {name: getattr(self, name) for name in names}
 
     def restart_clock(self) -> None:
         """Leave out the time since the last step, which went into validation."""

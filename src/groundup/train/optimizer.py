@@ -43,6 +43,31 @@ def make_optimizer(model: nn.Module, settings: TrainingParams) -> torch.optim.Op
     return Muon(hidden, adamw, settings.learning_rate, settings.weight_decay) if hidden else adamw
 
 
+def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer remembers of each weight, under `<what>.<name of the weight>`."""
+    return {
+        f"{what}.{name}": tensor
+        for each in _with_inner(optimizer)
+        for name, parameter in model.named_parameters()
+        for what, tensor in each.state.get(parameter, {}).items()
+    }
+
+
+def load_optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Let the optimizer remember what `optimizer_state` gave."""
+    parameters = dict(model.named_parameters())
+    for key, tensor in tensors.items():
+        what, _, name = key.partition(".")
+        parameter = parameters[name]
+        by_muon = isinstance(optimizer, Muon) and what == "momentum"
+        owner = optimizer if by_muon or not isinstance(optimizer, Muon) else optimizer.adamw
+        owner.state[parameter][what] = tensor
+
+
+def _with_inner(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:
+    return [optimizer, optimizer.adamw] if isinstance(optimizer, Muon) else [optimizer]
+
+
 class Muon(torch.optim.Optimizer):
     """Momentum whose direction is made orthogonal, for the matrices of the blocks; AdamW does the rest.
 

@@ -38,6 +38,10 @@ class TrainingProgress:
         if self.console.is_terminal:
             self.bar.start()
 
+    def resumed(self, outcome: Outcome) -> None:
+        self.bar.update(self.task, completed=outcome.steps)
+        self.console.print(f"{self.name} goes on after step {outcome.steps}, from the state that was kept")
+
     def logged(self, row: TrainRow, tokens_per_s: float) -> None:
         self.speed = f"{tokens_per_s:,.0f} tokens/s"
         self.bar.update(self.task, completed=row.step, loss=f"loss {row.loss_nats:.3f}", speed=self.speed)

@@ -1,0 +1,270 @@
+"""What a training needs to go on after it was stopped, kept where DVC deletes nothing.
+
+A state lies in `checkpoints/<stage>/<fingerprint>/<part>/` as one safetensors file: all tensors, and all else as JSON
+in its header. Its name holds the step and the beginning of its SHA-256, so a file that was cut or changed is known by
+its name. The fingerprint is of parameters, input bytes and code; a state under any other is never read.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from groundup.errors import GroundupError
+from groundup.files import sha256_of_file, write_bytes_atomically, write_text_atomically
+
+FOLDER = Path("checkpoints")
+GENERATIONS = 2  # so that one can be damaged
+DIGEST_LETTERS = 16
+WAIT_FOR_LOCK_S = 10.0  # as long as a trainer may take to stop whose dvc was killed
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that comes when the parent dies
+
+# A mirror of what is done, not a part of it.
+NO_TRAINING_CODE = ("groundup.tracking", "groundup.report.record")
+
+
+class StoppedBySignal(BaseException):
+    """A signal ended the training; its state is kept. No `Exception`, so that nothing takes it for a fault."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a training has after a step. `facts` is JSON; floats come back to the last bit."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class Keeper:
+    """Keeps the states of one training, the newest two.
+
+    Args:
+        interval_s: seconds between states; 0 keeps one after each step.
+    """
+
+    def __init__(self, folder: Path, interval_s: float) -> None:
+        self.folder, self.interval_s = folder, interval_s
+        self.stop_signal: int | None = None
+        self._may_stop_now = True
+        self._last_save = time.monotonic()
+
+    def load(self, device: torch.device | str = "cpu") -> State | None:
+        """The newest state that is whole; None if there is none. One that is damaged is said to be, and left alone."""
+        for path in reversed(self._paths()):
+            step, digest = path.stem.split("-")
+            if sha256_of_file(path)[:DIGEST_LETTERS] != digest:
+                say(f"{path} is damaged, and the state before it is used")
+                continue
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                facts = json.loads((file.metadata() or {})["facts"])
+                return State(int(step), {name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
+        return None
+
+    def due(self) -> bool:
+        """Whether it is time for a state, or whether the training is to stop."""
+        return self.stop_signal is not None or time.monotonic() - self._last_save >= self.interval_s
+
+    def save(self, state: State) -> None:
+        """Write a state whole or not at all, then delete what is older than two."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+        data = save(tensors, metadata={"facts": json.dumps(state.facts, allow_nan=False)})
+        digest = hashlib.sha256(data).hexdigest()[:DIGEST_LETTERS]
+        write_bytes_atomically(self.folder / f"{state.step:09d}-{digest}.safetensors", data)
+        for path in self._paths()[:-GENERATIONS]:
+            path.unlink(missing_ok=True)
+        self._last_save = time.monotonic()
+
+    @contextlib.contextmanager
+    def stops_after_a_step(self) -> Iterator[None]:
+        """While a training runs, a signal waits for the end of a step, whose state is then kept."""
+        self._may_stop_now = False
+        try:
+            yield
+        finally:
+            self._may_stop_now = True
+
+    @contextlib.contextmanager
+    def stops_at_once(self) -> Iterator[None]:
+        """While nothing is done that a state does not hold already, a signal need not wait."""
+        self._may_stop_now = True
+        try:
+            self.stop_if_asked()
+            yield
+        finally:
+            self._may_stop_now = False
+
+    def stop(self, number: int) -> None:
+        """Stop at once or at the end of a step, whichever loses nothing."""
+        self.stop_signal = number
+        if self._may_stop_now:
+            raise StoppedBySignal(number)
+
+    def stop_if_asked(self) -> None:
+        if self.stop_signal is not None:
+            raise StoppedBySignal(self.stop_signal)
+
+    def newest(self) -> Path | None:
+        """The file of the newest state."""
+        return max(self._paths(), default=None)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*-*.safetensors"))
+
+
+class Checkpoints:
+    """The states of the trainings of one stage, one keeper for each.
+
+    Args:
+        identify: gives the fingerprint; asked for when the first training begins, when its code is loaded.
+    """
+
+    def __init__(self, stage_folder: Path, identify: Callable[[], str], interval_s: float) -> None:
+        self.stage_folder, self.identify, self.interval_s = stage_folder, identify, interval_s
+        self.current: Keeper | None = None
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the states of these parameters, inputs and code lie; those of others are deleted."""
+        mine = self.stage_folder / self.identify()
+        _prune(self.stage_folder, keep=mine)
+        return mine
+
+    def part(self, name: str) -> Keeper:
+        """The keeper of one training of the stage, which begins now."""
+        self.current = Keeper(self.folder / name, self.interval_s)
+        return self.current
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """What SIGINT and SIGTERM do."""
+        if self.current is None:
+            raise StoppedBySignal(number)
+        self.current.stop(number)
+
+
+@contextlib.contextmanager
+def checkpoints_of(
+    stage: str, declared: Mapping[str, Any], inputs: Sequence[Path], interval_s: float
+) -> Iterator[Checkpoints]:
+    """Checkpoints of a stage that no other process uses, deleted when the stage has succeeded.
+
+    SIGINT and SIGTERM let the step that runs end, keep its state, and exit with code 130 or 143.
+
+    Args:
+        declared: the stage's parameters.
+        inputs: files and folders that the stage reads.
+    Raises: GroundupError if another process trains this stage in this folder.
+    """
+    folder = FOLDER / stage
+    with _only_one(folder):
+        checkpoints = Checkpoints(folder, lambda: fingerprint(stage, declared, inputs), interval_s)
+        with _signals_to(checkpoints):
+            try:
+                yield checkpoints
+            except StoppedBySignal as stopped:
+                _exit_after(stopped, folder)
+        shutil.rmtree(checkpoints.folder, ignore_errors=True)
+
+
+def fingerprint(stage: str, declared: Mapping[str, Any], inputs: Sequence[Path]) -> str:
+    """A name for everything that has a say in what a training does."""
+    facts = {
+        "stage": stage,
+        "params": declared,
+        "torch": torch.__version__,
+        "inputs": {str(path): sha256_of_file(path) for each in inputs for path in _files(each)},
+        "code": {name: sha256_of_file(path) for name, path in _code().items()},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def _code() -> dict[str, Path]:
+    """The project's modules that are loaded, with their files; a stage loads the same ones in each run."""
+    found = {name: Path(file) for name, module in sys.modules.copy().items() if (file := _file_of(module))}
+    return {
+        name: path
+        for name, path in sorted(found.items())
+        if (name.split(".")[0] in ("groundup", "stages") and name not in NO_TRAINING_CODE)
+        or (name == "__main__" and path.parent.name == "stages")
+    }
+
+
+def _file_of(module: ModuleType) -> str | None:
+    return getattr(module, "__file__", None)
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / "lock"), folder / "pid"
+    try:
+        lock.acquire(timeout=WAIT_FOR_LOCK_S)
+    except Timeout:
+        pid = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "unknown"
+        raise GroundupError(
+            f"{folder}: another process trains this stage here",
+            got=f"process {pid}",
+            do=f"wait until it has ended, or stop it with `kill {pid}`; its state is kept",
+        ) from None
+    try:
+        write_text_atomically(holder, f"{os.getpid()}\n")
+        yield
+    finally:
+        lock.release()
+
+
+def _prune(folder: Path, keep: Path) -> None:
+    """Delete the states of trainings that had other parameters, inputs or code."""
+    for old in sorted(each for each in folder.iterdir() if each.is_dir() and each != keep):
+        size = sum(path.stat().st_size for path in _files(old))
+        shutil.rmtree(old, ignore_errors=True)
+        say(f"{old}: deleted the state of a training with other parameters, data or code ({size / 1e6:.1f} MB)")
+
+
+@contextlib.contextmanager
+def _signals_to(checkpoints: Checkpoints) -> Iterator[None]:
+    if sys.platform == "linux":  # if dvc is killed, stop as if by SIGTERM, and do not train on beside a new run
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    before = {number: signal.signal(number, checkpoints.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_after(stopped: StoppedBySignal, folder: Path) -> NoReturn:
+    steps = [int(path.stem.split("-")[0]) for path in folder.rglob("*-*.safetensors")]
+    kept = f"the state after step {max(steps)} is kept" if steps else "no step was done"
+    say(f"stopped by {stopped}, {kept}; `dvc repro` goes on from there")
+    raise SystemExit(stopped.exit_code)
+
+
+def say(line: str) -> None:
+    """One line on standard error."""
+    print(f"groundup: {line}", file=sys.stderr, flush=True)  # noqa: T201
