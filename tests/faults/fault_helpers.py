@@ -60,6 +60,11 @@ def fill_own_folder(folder: Path) -> None:
     (own / "instructions.json").write_text(answers, encoding="utf-8")
 
 
+def is_to_go_on_from(path: str) -> bool:
+    """Whether it is the lock of a stage's trainings or a state, which are kept after a fault so that nothing is lost."""
+    return Path(path).parts[0] == "checkpoints"
+
+
 class Project:
     """A folder with params.yaml in which stages are run."""
 
@@ -112,7 +117,7 @@ class Project:
         assert len(lines) == problems, result.stderr
         assert "Traceback" not in result.stderr
         assert self.results() == results
-        new = set(self.everything()) - set(paths)
+        new = {path for path in set(self.everything()) - set(paths) if not is_to_go_on_from(path)}
         assert new <= {"data", "data/raw", "models", "reports"}  # folders around results may be made, empty
         assert all(not any((self.folder / path).iterdir()) for path in new)
         return [line.removeprefix("groundup: ") for line in lines]

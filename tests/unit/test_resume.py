@@ -2,12 +2,16 @@
 
 import os
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
 from helpers import CPU, byte_tokenizer, pretrain_settings, tiny_gpt, token_store
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from groundup.errors import GroundupError
 from groundup.model.gpt import choose_trainable
@@ -58,19 +62,19 @@ class Silent:
 def run(keeper=None, trainable="all", observer=None, **changes):
     """One training in a process of its own, as far as the model can tell."""
     cuts = {name: changes.pop(name) for name in ("before_step", "in_validation_after") if name in changes}
-    settings = pretrain_settings(
+    chosen = pretrain_settings(
         **{"max_steps": STEPS, "log_interval": 2, "evaluation_interval": 3, "sample_tokens": 3, "optimizer": "muon"}
         | changes
     )
     tokenizer = byte_tokenizer()
     store = token_store([[*tokenizer.encode(TEXT * 4), tokenizer.end_of_text_id]])
-    task = Task(store, store, tokenizer, settings, 12, 0, CPU)
+    task = Task(store, store, tokenizer, chosen, 12, 0, CPU)
     for name, value in cuts.items():
         setattr(task, name, value)
     model = tiny_gpt(std=None, vocab_size=257, dropout=0.2)
     choose_trainable(model, trainable)
     torch.rand(3)  # what came before must not matter
-    outcome = train(model, task, settings, seed=0, observers=[observer or Silent()], keeper=keeper)
+    outcome = train(model, task, chosen, seed=0, observers=[observer or Silent()], keeper=keeper)
     return outcome, model.state_dict(), task.steps_done
 
 
@@ -158,6 +162,37 @@ def test_a_state_that_cannot_be_written_leaves_the_older_ones(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space"):
         keeper.save(State(2, {"a": torch.zeros(3)}, {}))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@st.composite
+def shapes(draw):
+    heads = draw(st.integers(1, 4))
+    return {
+        "n_heads": heads,
+        "d_model": heads * draw(st.integers(1, 5)),
+        "n_layers": draw(st.integers(1, 3)),
+        "context_length": draw(st.integers(12, 20)),
+        "bias": draw(st.booleans()),
+        "tie_weights": draw(st.booleans()),
+    }
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(shape=shapes(), optimizer=st.sampled_from(["adamw", "muon"]), cut=st.integers(1, 3))
+def test_a_model_of_any_shape_goes_on_to_the_same_end(shape, optimizer, cut):
+    def train_it(keeper=None, before_step=None):
+        wanted = pretrain_settings(max_steps=3, optimizer=optimizer)
+        tokenizer = byte_tokenizer()
+        store = token_store([[*tokenizer.encode(TEXT * 4), tokenizer.end_of_text_id]])
+        task = Task(store, store, tokenizer, wanted, 12, 0, CPU)
+        task.before_step = before_step
+        model = tiny_gpt(std=None, vocab_size=257, **shape)
+        return train(model, task, wanted, seed=0, observers=[Silent()], keeper=keeper), model.state_dict()
+
+    with tempfile.TemporaryDirectory() as folder:
+        with pytest.raises(PowerCutError):
+            train_it(Keeper(Path(folder), 0.0), before_step=cut)
+        assert_same(train_it(), train_it(Keeper(Path(folder), 0.0)))
 
 
 def test_floats_come_back_to_the_last_bit(tmp_path):

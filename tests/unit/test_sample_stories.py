@@ -27,7 +27,7 @@ def test_the_same_seed_gives_the_same_bytes_on_every_machine():
     assert sha256(text for text, _ in STORIES) == "89082538eecd2fdefad2c57a862bef1fa0e23cc6b0db2a479ae44628e2cd9198"
     assert (
         sha256(f"{row.instruction}|{row.input}|{row.output}" for row in INSTRUCTIONS)
-        == "5a06ebe9837a6b6e9c1710f1bd1a1ed3444486e63ba9eeb95edbaf3afc03d53f"
+        == "7e5f8981cafb7d9f780cfd796a39d129a2e79c40340374cc6dbecd54d42fbc21"
     )
 
 
