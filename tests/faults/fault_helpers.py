@@ -61,7 +61,7 @@ def fill_own_folder(folder: Path) -> None:
 
 
 def is_to_go_on_from(path: str) -> bool:
-    """Whether it is the lock of a stage's trainings or a state, which are kept after a fault so that nothing is lost."""
+    """Whether it is the lock of a training or a state of it, which stay after a fault so that nothing is lost."""
     return Path(path).parts[0] == "checkpoints"
 
 
