@@ -52,14 +52,7 @@ def main(kills: int, seed: int) -> int:
 
 def kill_once(run: Run, draw: random.Random, wait_s: float) -> str:
     """Start the pipeline and kill it after a while; "" if it came to its end before."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
-        cwd=run.folder,
-        env=run.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = run.start(output=subprocess.DEVNULL)
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         if process.poll() is not None:

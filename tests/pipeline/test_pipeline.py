@@ -99,23 +99,25 @@ class Run:
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.command(sys.executable, "-m", "dvc", *arguments)
 
+    def start(self, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Begin `dvc repro`, in a process group of its own so that all of it can be killed."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     """The pipeline run from nothing in two folders side by side: the first with MLflow's default store."""
     both = tuple(make_project(tmp_path_factory.mktemp(name), name) for name in ("tracked", "untracked"))
     del both[0].environment["MLFLOW_TRACKING_URI"]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
-            cwd=run.folder,
-            env=run.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for run in both
-    ]
+    started = [run.start() for run in both]
     for run, process in zip(both, started, strict=True):
         run.output, _ = process.communicate(timeout=600)
     for run, process in zip(both, started, strict=True):
@@ -263,14 +265,7 @@ def test_a_run_whose_processes_are_killed_in_a_training_ends_with_the_same_bytes
     run = make_project(tmp_path, "untracked")
     params_with_states_after_each_step(run.folder)
     states = run.folder / "checkpoints" / stage.replace("_", "-")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
-        cwd=run.folder,
-        env=run.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = run.start(output=subprocess.DEVNULL)
     for _ in range(6_000):
         if list(states.glob("*/*/00000000[2-9]-*.safetensors")):
             break

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from groundup.report import plots
 from groundup.report.plots import plot_confusion, plot_losses, plot_roc
 
 TRAIN = [{"step": 10.0 * n, "loss_nats": 5.0 / n} for n in range(1, 6)]
@@ -87,3 +88,19 @@ def test_any_label_of_the_users_data_can_be_drawn(label: str, tmp_path: Path) ->
 def test_counts_of_a_class_without_rows_are_drawn(tmp_path: Path) -> None:
     plot_confusion(tmp_path / "plot.png", CONFUSION | {"false_negative": 0, "true_positive": 0}, ["ham", "spam"])
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("best", [1, 2])
+def test_the_label_of_the_kept_weights_stays_within_the_axes(tmp_path, monkeypatch, best):
+    figures = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    losses = {1: 0.7, 2: 0.8} | {best: 0.6}
+    plot_losses(tmp_path / "p.png", "T", TRAIN, [{"step": 1050.0 * n, "loss_nats": loss} for n, loss in losses.items()])
+    (figure,) = figures
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    (label,) = axes.texts
+    drawn, room = label.get_window_extent(), axes.get_window_extent()
+    plt.close(figure)
+    assert room.x0 <= drawn.x0
+    assert drawn.x1 <= room.x1

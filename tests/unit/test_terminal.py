@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_helpers import BESIDE_THE_FLOOR
 
 from groundup.errors import GroundupError
 from groundup.files import write_json_atomically
@@ -30,21 +31,7 @@ SUMMARY: dict[str, Any] = {
 }
 # As it is where the texts come from the sample world, whose best possible scores are known.
 SAMPLE_WORLD: dict[str, Any] = SUMMARY | {
-    "language_model": SUMMARY["language_model"]
-    | {
-        "floor_bits_per_byte": 1.6543,
-        "ratio_to_floor": 1.2014,
-        "stories": {
-            "written": 97,
-            "ended": 0.9457,
-            "copies": 0.0211,
-            "keep_rules": 0.6281,
-            "by_kind": {
-                "story": {"written": 61, "keep_rules": 0.7213},
-                "lesson": {"written": 36, "keep_rules": 0.4717},
-            },
-        },
-    },
+    "language_model": SUMMARY["language_model"] | BESIDE_THE_FLOOR,
     "classifier": SUMMARY["classifier"] | {"best_possible": 0.9873},
     "instruct": SUMMARY["instruct"]
     | {"facts_exact_match": 0.4242, "from_random": {"exact_match": 0.0517, "facts_exact_match": 0.0102}},

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from report_helpers import BESIDE_THE_FLOOR
 
 from groundup.report.evaluate import Evaluated
 from groundup.report.write import indented, render_report
@@ -63,21 +64,7 @@ FROM_RANDOM = {
 }
 # As it is where the texts come from the sample world, whose best possible scores are known.
 SAMPLE_WORLD = SUMMARY | {
-    "language_model": SUMMARY["language_model"]
-    | {
-        "floor_bits_per_byte": 1.6543,
-        "ratio_to_floor": 1.2014,
-        "stories": {
-            "written": 97,
-            "ended": 0.9457,
-            "copies": 0.0211,
-            "keep_rules": 0.6281,
-            "by_kind": {
-                "story": {"written": 61, "keep_rules": 0.7213},
-                "lesson": {"written": 36, "keep_rules": 0.4717},
-            },
-        },
-    },
+    "language_model": SUMMARY["language_model"] | BESIDE_THE_FLOOR,
     "classifier": SUMMARY["classifier"] | {"best_possible": 0.9873},
     "instruct": SUMMARY["instruct"]
     | {

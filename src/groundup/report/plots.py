@@ -35,7 +35,7 @@ def plot_losses(
         (steps[best], losses[best]),
         xytext=(0, 14),
         textcoords="offset points",
-        ha="right" if best > len(steps) / 2 else "left",
+        ha="right" if steps[best] > steps[-1] / 2 else "left",  # so that it stays within the axes
     )
     axes.set(title=title, xlabel="optimizer step", ylabel="loss (nats per target)")
     axes.grid(alpha=0.3)
