@@ -19,18 +19,21 @@ def pretrain(params: Any, run: StageRun) -> None:
     from groundup.tokenizer.encoding import Tokenizer
     from groundup.train.checkpoint import save_model
     from groundup.train.loop import train
+    from groundup.train.memory import refuse_what_cannot_fit
     from groundup.train.precision import prepare_runtime
     from groundup.train.progress import TrainingProgress
     from groundup.train.resume import checkpoints_of
 
     values, inputs = params.declared_values(), (TOKENIZER, SPLITS / "corpus")
-    with checkpoints_of("pretrain", values, inputs, params.runtime.checkpoint_interval_s) as checkpoints:
+    interval_s, steps_key = params.runtime.checkpoint_interval_s, "pretrain.max_steps"
+    with checkpoints_of("pretrain", values, inputs, interval_s, steps_key) as checkpoints:
         device = prepare_runtime(params.runtime)
         tokenizer = Tokenizer.load(TOKENIZER)
         tokens, validation = (TokenStore.load(SPLITS / "corpus" / side) for side in ("train", "validation"))
         context_length = params.model.context_length
         task = LanguageTask(tokens, validation, tokenizer, params.pretrain, context_length, params.seed, device)
         config = GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))
+        refuse_what_cannot_fit(config, device)
         model = new_model(config, params.pretrain.initial_weights, params.seed).to(device)
         with TrainingProgress("pretrain") as progress:
             outcome = train(

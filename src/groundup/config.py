@@ -126,6 +126,8 @@ class TrainingParams(Section):
     """What every kind of training is told.
 
     Units: `batch_size` in sequences, `*_interval` and `*_steps` in optimizer steps.
+
+    `decay_steps` are the last ones, in which the schedule `warmup_stable_decay` lets the learning rate fall.
     """
 
     batch_size: Positive
@@ -133,6 +135,8 @@ class TrainingParams(Section):
     learning_rate: PositiveFloat
     min_learning_rate: NotNegative
     warmup_steps: Count
+    schedule: Literal["cosine", "constant", "warmup_stable_decay"]
+    decay_steps: Count
     weight_decay: NotNegative
     beta1: Rate
     beta2: Rate
@@ -379,6 +383,14 @@ def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
             params.pretrain.warmup_steps,
             f"at most {params.pretrain.max_steps}",
             "lower pretrain.warmup_steps",
+        )
+    undecayed = params.pretrain.max_steps - params.pretrain.warmup_steps
+    if params.pretrain.schedule == "warmup_stable_decay" and params.pretrain.decay_steps > undecayed:
+        yield (
+            "pretrain.decay_steps leaves no room for pretrain.warmup_steps within pretrain.max_steps",
+            params.pretrain.decay_steps,
+            f"at most {max(0, undecayed)}",
+            "lower pretrain.decay_steps",
         )
     if params.evaluate.window_stride > model.context_length:
         yield (

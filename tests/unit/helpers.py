@@ -65,6 +65,8 @@ _TRAINING: dict[str, Any] = {
     "learning_rate": 1e-2,
     "min_learning_rate": 1e-3,
     "warmup_steps": 0,
+    "schedule": "cosine",
+    "decay_steps": 0,
     "weight_decay": 0.0,
     "beta1": 0.9,
     "beta2": 0.95,

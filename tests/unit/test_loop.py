@@ -30,6 +30,7 @@ class Scripted:
     validation: list[float]
     losses: list[float] = field(default_factory=list)
     max_steps: int = 0
+    learning_rate_key: str = "some.learning_rate"
     text: str | None = None
     weights: list[torch.Tensor] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)
@@ -172,10 +173,7 @@ def test_the_learning_rate_of_each_step_is_that_of_the_schedule():
     model, task = model_of_one_layer(), Scripted([1.0] * 6)
     begin = model.weight.detach().clone()
     outcome = train(model, task, settings, seed=0)
-    rates = [
-        learning_rate_at(step, max_steps=6, warmup_steps=2, learning_rate=0.5, min_learning_rate=0.1)
-        for step in range(6)
-    ]
+    rates = [learning_rate_at(step, 6, settings) for step in range(6)]
     assert [row.learning_rate for row in outcome.train_rows] == pytest.approx(rates)
     # The gradient is 1 at every step, so each of Adam's steps is the rate itself.
     moved = [begin - weights for weights in task.weights]

@@ -263,6 +263,73 @@ def test_a_state_of_other_parameters_is_deleted_and_never_read(project, capsys):
     assert "deleted the state of a training with other parameters, data or code (" in capsys.readouterr().err
 
 
+LONG = {"schedule": "warmup_stable_decay", "decay_steps": 3, "warmup_steps": 2}
+
+
+def pretraining(project, steps, observer=None, **changes):
+    """Pretraining as the stage does it, with a number of steps that may grow."""
+    declared = {"seed": 1, "pretrain.max_steps": steps, **changes}
+    with checkpoints_of("pretrain", declared, inputs(project), 3600.0, "pretrain.max_steps") as checkpoints:
+        return run(checkpoints.part("main"), observer=observer, max_steps=steps, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "from_step"), [({"schedule": "constant"}, 7), (LONG, 4)], ids=["constant", "warmup_stable_decay"]
+)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_more_steps_go_on_from_a_finished_training_to_the_end_of_one_that_had_them_from_the_start(
+    project, capsys, changes, from_step, optimizer
+):
+    changes = {**changes, "optimizer": optimizer}
+    assert_same(run(max_steps=7, **changes), pretraining(project, 7, **changes))
+    observer = Silent()
+    longer = pretraining(project, 12, observer, **changes)
+    assert observer.from_step == from_step
+    assert longer[2] == 12 - from_step  # no step is done twice
+    assert_same(run(max_steps=12, **changes), longer)
+    said = capsys.readouterr().err
+    assert "pretrain.max_steps was raised from 7 to 12, and the finished training is gone on with" in said
+    observer = Silent()
+    assert_same(run(max_steps=15, **changes), pretraining(project, 15, observer, **changes))
+    assert observer.from_step == from_step + 5
+
+
+def test_more_steps_of_a_cosine_begin_anew_and_it_is_said_why(project, capsys):
+    pretraining(project, 7, schedule="cosine")
+    observer = Silent()
+    assert_same(run(max_steps=9), pretraining(project, 9, observer, schedule="cosine"))
+    assert not hasattr(observer, "from_step")
+    said = capsys.readouterr().err
+    assert "pretrain.max_steps was raised from 7 to 9, and the training begins anew: a cosine leaves no state" in said
+    assert not list(project.rglob("*.safetensors"))
+
+
+def test_fewer_steps_begin_anew_and_leave_what_longer_ones_go_on_from(project):
+    pretraining(project, 7, **LONG)
+    observer = Silent()
+    assert_same(run(max_steps=5, **LONG), pretraining(project, 5, observer, **LONG))
+    assert not hasattr(observer, "from_step")
+    observer = Silent()
+    assert_same(run(max_steps=7, **LONG), pretraining(project, 7, observer, **LONG))
+    assert observer.from_step == 4
+
+
+def test_a_longer_training_with_another_parameter_begins_anew(project):
+    pretraining(project, 7, **LONG)
+    observer = Silent()
+    pretraining(project, 12, observer, **LONG, batch_size=2)
+    assert not hasattr(observer, "from_step")
+
+
+def test_a_longer_training_that_is_stopped_goes_on_from_its_own_state(project):
+    pretraining(project, 7, **LONG)
+    with pytest.raises(SystemExit):
+        pretraining(project, 12, Signalled(signal.SIGTERM, 8), **LONG)
+    observer = Silent()
+    assert_same(run(max_steps=12, **LONG), pretraining(project, 12, observer, **LONG))
+    assert observer.from_step == 9
+
+
 def test_a_second_trainer_is_refused_with_the_number_of_the_first(project, monkeypatch):
     monkeypatch.setattr(resume, "WAIT_FOR_LOCK_S", 0.05)
     (project / "checkpoints" / "pretrain").mkdir(parents=True)

@@ -49,6 +49,16 @@ class GPTConfig:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that training may change in a model of this shape, a tied head counted once."""
+        c = self.d_model
+        norm = c + c * self.bias
+        widths = (3 * c, c, 4 * c)  # attention in, attention out, feed-forward in; each has c inputs
+        block = 2 * norm + sum(c * width + width * self.bias for width in widths) + 4 * c * c + c * self.bias
+        embeddings = (self.vocab_size * (1 if self.tie_weights else 2) + self.context_length) * c
+        return embeddings + self.n_layers * block + norm
+
 
 class Block(nn.Module):
     """Look around (attention), then think (feed-forward), each added to what was there: the shortcut connections.

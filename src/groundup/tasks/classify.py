@@ -89,6 +89,8 @@ def class_names(rows: LabelledRows, positive_label: str) -> list[str]:
 class ClassifyTask:
     """Fine-tuning of a classifier: messages of like length together, so that little is padded."""
 
+    learning_rate_key = "finetune_cls.learning_rate"
+
     def __init__(
         self,
         train: LabelledRows,
@@ -193,6 +195,7 @@ def learn_to_write(
         model.device,
         text="finetune_cls: the text of the train messages",
         remedy="set finetune_cls.language_steps to 0, or lower finetune_cls.language_batch_size",
+        learning_rate_key="finetune_cls.language_learning_rate",
     )
     return train(model, task, writing, seed=seed, observers=observers, keeper=keeper)
 

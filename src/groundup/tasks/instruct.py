@@ -76,6 +76,8 @@ def instruction_batch(rows: InstructionRows, chosen: np.ndarray, loss_on: str, d
 class InstructTask:
     """Fine-tuning on instructions: rows of like length together, so that little is padded."""
 
+    learning_rate_key = "finetune_instruct.learning_rate"
+
     def __init__(
         self,
         train: InstructionRows,

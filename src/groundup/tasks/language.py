@@ -55,6 +55,7 @@ class LanguageTask:
 
     Args:
         text, remedy: what the text is called, and what to do if it is too short.
+        learning_rate_key: where the learning rate comes from.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class LanguageTask:
         *,
         text: str = "pretrain: the corpus",
         remedy: str = "add text under data.corpus, or lower pretrain.batch_size or model.context_length",
+        learning_rate_key: str = "pretrain.learning_rate",
     ) -> None:
         self.train, self.validation, self.tokenizer = train, validation, tokenizer
         self.settings, self.context_length, self.seed, self.device = settings, context_length, seed, device
-        self.max_steps = settings.max_steps
+        self.max_steps, self.learning_rate_key = settings.max_steps, learning_rate_key
         try:
             self._windows(0)
         except ValueError as error:

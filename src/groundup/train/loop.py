@@ -18,7 +18,7 @@ from groundup.seeding import seed_torch
 from groundup.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
 from groundup.train.precision import autocast
 from groundup.train.resume import Keeper, State
-from groundup.train.schedule import learning_rate_at
+from groundup.train.schedule import learning_rate_at, steps_that_any_length_shares
 from groundup.train.step import Batch, training_step
 
 
@@ -26,6 +26,7 @@ class Task(Protocol):
     """What a kind of training brings: its batches, its loss, its validation, a sample to read."""
 
     max_steps: int
+    learning_rate_key: str  # of params.yaml, for who has to change it
 
     def batches(self, step: int) -> Sequence[Batch]:
         """The batches of one optimizer step; a pure function of the step."""
@@ -100,7 +101,7 @@ def train(
 
     Args:
         keeper: keeps states, from which the training goes on if it was stopped, to the same end to the last bit.
-    Raises: GroundupError if the loss is no longer a number.
+    Raises: GroundupError if the loss or the gradient is no longer a number.
     """
     optimizer = make_optimizer(model, settings)
     precision = autocast(settings.precision, next(model.parameters()).device)
@@ -109,7 +110,8 @@ def train(
     window = _Window()
     for observer in observers:
         observer.started(task.max_steps)
-    resumed = keeper.load(next(model.parameters()).device) if keeper else None
+    shared_steps = steps_that_any_length_shares(task.max_steps, settings)
+    resumed = keeper.load(next(model.parameters()).device, shared_steps) if keeper else None
     if resumed:
         outcome, best_weights, window = _restore(resumed, model, optimizer)
         for observer in observers:
@@ -118,13 +120,7 @@ def train(
     with keeper.stops_after_a_step() if keeper else contextlib.nullcontext():
         # A state is one after a step and before what the step leads to: a row, a validation, new best weights.
         for step in range(max(0, outcome.steps - 1), task.max_steps):
-            rate = learning_rate_at(
-                step,
-                max_steps=task.max_steps,
-                warmup_steps=settings.warmup_steps,
-                learning_rate=settings.learning_rate,
-                min_learning_rate=settings.min_learning_rate,
-            )
+            rate = learning_rate_at(step, task.max_steps, settings)
             last = step + 1 == task.max_steps
             evaluates = last or (step + 1) % settings.evaluation_interval == 0
             if step + 1 > outcome.steps:
@@ -135,12 +131,14 @@ def train(
                 result = training_step(
                     model, optimizer, task.batches(step), task.loss, precision, settings.max_grad_norm
                 )
-                _check_finite("training", result.loss_nats, step + 1, settings, keeper)
+                _check_finite("training loss", result.loss_nats, step + 1, task, settings, keeper)
+                _check_finite("gradient's norm", result.grad_norm, step + 1, task, settings, keeper)
                 outcome.steps = step + 1
                 outcome.tokens += result.n_tokens
                 window.add(result.loss_nats, result.n_targets, result.n_tokens, result.grad_norm)
-                if keeper and (evaluates or keeper.due()):
-                    keeper.save(_state(model, optimizer, best_weights, outcome, window))
+                if keeper and (evaluates or keeper.due() or outcome.steps == shared_steps):
+                    state = _state(model, optimizer, best_weights, outcome, window)
+                    keeper.save(state, for_longer=outcome.steps == shared_steps)
                     keeper.stop_if_asked()
                     window.restart_clock()
 
@@ -154,7 +152,7 @@ def train(
                 with keeper.stops_at_once() if keeper else contextlib.nullcontext():
                     improved = _validate(model, task, outcome, observers)
                 validation_loss = outcome.validation_rows[-1]["loss_nats"]
-                _check_finite("validation", validation_loss, outcome.steps, settings, keeper)
+                _check_finite("validation loss", validation_loss, outcome.steps, task, settings, keeper)
                 window.restart_clock()
                 if improved:
                     best_weights = _copy_of_trainable(model)
@@ -229,14 +227,17 @@ def _waited_long_enough(outcome: Outcome, patience: int) -> bool:
     return patience > 0 and since_best >= patience
 
 
-def _check_finite(kind: str, loss: float, step: int, settings: TrainingParams, keeper: Keeper | None) -> None:
-    if not math.isfinite(loss):
+def _check_finite(
+    what: str, value: float, step: int, task: Task, settings: TrainingParams, keeper: Keeper | None
+) -> None:
+    if not math.isfinite(value):
         kept = keeper.newest() if keeper else None
+        section = task.learning_rate_key.split(".")[0]
         raise GroundupError(
-            f"the {kind} loss is no number at step {step}" + (f", the last good state is {kept}" if kept else ""),
-            got=str(loss),
-            do=f"lower learning_rate (now {settings.learning_rate:g}) or max_grad_norm, lengthen warmup_steps, "
-            "or set precision to fp32",
+            f"the {what} is no number at step {step}" + (f", the last good state is {kept}" if kept else ""),
+            got=str(value),
+            do=f"lower {task.learning_rate_key} (now {settings.learning_rate:g}), {section}.weight_decay or "
+            f"{section}.max_grad_norm, lengthen {section}.warmup_steps, or set {section}.precision to fp32",
         )
 
 

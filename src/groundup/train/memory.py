@@ -1,0 +1,40 @@
+"""Whether a training can fit into memory at all, told before anything is made."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from groundup.errors import GroundupError
+from groundup.model.gpt import GPTConfig
+
+# Of each parameter there are the weight, its gradient, two averages of AdamW's and the best weight so far, all fp32.
+BYTES_PER_PARAMETER = 5 * 4
+
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use; "max" for everything
+
+
+def refuse_what_cannot_fit(config: GPTConfig, device: torch.device) -> None:
+    """Stop before a model is made that the device's memory cannot hold while it is trained.
+
+    Batches come on top, so a model that is not refused here may still be too large.
+
+    Raises: GroundupError if the parameters alone need more than there is.
+    """
+    needed, there = config.n_parameters * BYTES_PER_PARAMETER, memory_of(device)
+    if needed > there:
+        raise GroundupError(
+            f"model: {config.n_parameters:,} parameters do not fit into the memory of {device.type}",
+            got=f"{needed / 1e9:,.0f} GB for their training",
+            allowed=f"{there / 1e9:,.0f} GB",
+            do="lower model.d_model or model.n_layers",
+        )
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of memory that a device has in all."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP_LIMIT.read_text(encoding="utf-8").strip() if CGROUP_LIMIT.is_file() else "max"
+    return min(whole, int(limit)) if limit.isdecimal() else whole
