@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -37,8 +38,13 @@ ENVIRONMENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the address with the password in it
     "GIT_PYTHON_REFRESH": "quiet",
 }
+# What a stage may wait for a server in all: some seconds, and a share of the time since it began. Files have time of
+# their own, by their size.
+PATIENCE_S, PATIENCE_SHARE, BYTES_PER_S = 6.0, 0.01, 1e6
+PATIENCE_OF_A_PERSON_S = 300.0  # who has asked for nothing but this
 FLUSH_AT = 200  # metrics in one call: 0.5 ms each then, against 6 to 24 ms one by one
 PARAMS_PER_CALL = 100  # MLflow's limit
 
@@ -62,18 +68,29 @@ def without_password(uri: str) -> str:
 
 
 class Store:
-    """The connection to MLflow. Each call does its work or, once one has failed, nothing."""
+    """The connection to MLflow. Each call does its work or, once one has failed, nothing.
 
-    def __init__(self) -> None:
+    Args:
+        patience_s: how long all calls together may take, where a server answers them.
+    """
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self.on = tracking_uri() != OFF
+        self._patience_s = patience_s
         self._last_steps: dict[tuple[str, str], int] = {}
+        self._began, self._waited_s = time.monotonic(), 0.0
 
-    def attempt(self, work: Callable[[], Any]) -> Any:
-        """The result of the work, or None if tracking is off or fails; the first failure is told in one line."""
+    def attempt(self, work: Callable[[], Any], n_bytes: int = 0) -> Any:
+        """The result of the work, or None if tracking is off or fails; the first failure is told in one line.
+
+        Args:
+            n_bytes: size of the files that the work sends.
+        """
         if not self.on:
             return None
         try:
-            return work()
+            self.client  # noqa: B018  # loading MLflow takes seconds, for which no server is to blame
+            return self._patiently(work, n_bytes) if tracking_uri().startswith("http") else work()
         except Exception as error:  # whatever a server, a database or a library does: training goes on
             self.on = False
             reason = without_password(" ".join(str(error).split()))[:160]
@@ -83,6 +100,32 @@ class Store:
                 file=sys.stderr,
             )
             return None
+
+    def _patiently(self, work: Callable[[], Any], n_bytes: int) -> Any:
+        """The result of the work, done beside; a server may hang, or answer a byte a minute, and no timeout ends that.
+
+        Raises: TimeoutError when the stage has waited as long as it may; whatever the work raises.
+        """
+        began = time.monotonic()
+        left = self._patience_s + PATIENCE_SHARE * (began - self._began) - self._waited_s + n_bytes / BYTES_PER_S
+        results: list[Any] = []
+        errors: list[Exception] = []
+
+        def do() -> None:
+            try:
+                results.append(work())
+            except Exception as error:  # it is raised where it is waited for
+                errors.append(error)
+
+        worker = threading.Thread(target=do, daemon=True)  # so that the stage can end while the server hangs
+        worker.start()
+        worker.join(max(0.0, left))
+        self._waited_s += max(0.0, time.monotonic() - began - n_bytes / BYTES_PER_S)
+        if errors:
+            raise errors[0]
+        if not results:
+            raise TimeoutError("its answers take too long")
+        return results[0]
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -208,11 +251,11 @@ class StageRun:
         self.store, self.run_id = store, run_id
         self.waiting: list[dict[str, float]] = []
 
-    def attempt(self, work: Callable[[str], Any]) -> None:
+    def attempt(self, work: Callable[[str], Any], n_bytes: int = 0) -> None:
         """Do something with the run, if there is one."""
         if self.run_id is not None:
             run_id = self.run_id
-            self.store.attempt(lambda: work(run_id))
+            self.store.attempt(lambda: work(run_id), n_bytes)
 
     def started(self, max_steps: int) -> None:
         pass
@@ -257,7 +300,13 @@ class StageRun:
 
     def log_path(self, path: Path) -> None:
         """A file, or a folder under its own name, as an artifact."""
-        self.attempt(lambda run_id: self.store.log_path(run_id, path))
+        self.attempt(lambda run_id: self.store.log_path(run_id, path), size_of(path))
+
+
+def size_of(*paths: Path) -> int:
+    """Bytes of all files there, and in folders there."""
+    files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _train_figures(row: Any) -> dict[str, float]:
@@ -336,7 +385,7 @@ def record_pipeline(
         lock: DVC's lock file, whose hash becomes a tag.
     Returns: the id of the run, or None if tracking is off or failed.
     """
-    store = store or Store()
+    store = store or Store(PATIENCE_OF_A_PERSON_S)
     key = pipeline_key(params)
 
     def work() -> str:
@@ -354,7 +403,7 @@ def record_pipeline(
         store.end(run_id, "FINISHED")
         return run_id
 
-    run_id: str | None = store.attempt(work)
+    run_id: str | None = store.attempt(work, size_of(*artifacts))
     return run_id
 
 
