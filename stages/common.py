@@ -1,13 +1,15 @@
 """What every stage does the same way: check the parameters, say a mistake in one line, log to MLflow."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from typing import Any
 
 import click
 
 from groundup.config import flatten, load_params
-from groundup.console import said_in_one_line
+from groundup.console import said_in_one_line, signals_said_in_one_line
+from groundup.errors import GroundupError
 from groundup.tracking import StageRun, track_stage
 
 # Sections that change how a stage computes but not what: no stage lists them, every stage may read them.
@@ -45,13 +47,41 @@ def stage(name: str, reads: tuple[str, ...]) -> Callable[[Callable[[Any, StageRu
     def decorate(function: Callable[[Any, StageRun], None]) -> click.Command:
         @click.command(name=name, help=function.__doc__)
         def command() -> None:
-            with said_in_one_line():
+            with said_in_one_line(), signals_said_in_one_line():
                 params = load_params()
                 declared = Declared(params, reads + ALWAYS)
-                with track_stage(name, params, declared.declared_values()) as run:
+                with track_stage(name, params, declared.declared_values()) as run, _memory_faults_named(name):
                     function(declared, run)
 
         command.reads = reads  # type: ignore[attr-defined]
         return command
 
     return decorate
+
+
+@contextlib.contextmanager
+def _memory_faults_named(stage: str) -> Iterator[None]:
+    """Turn a lack of memory, of this machine or its accelerator, into a line that names the keys to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch has a class for an accelerator's lack of memory and none for the CPU's; neither may be imported here.
+        if not isinstance(error, MemoryError) and not any(
+            sign in f"{type(error).__name__} {error}" for sign in ("OutOfMemoryError", "can't allocate memory")
+        ):
+            raise
+        raise GroundupError(
+            f"{stage}: the memory is full", got=str(error).split(". ")[0], do=KEYS_TO_LOWER.get(stage, "use less text")
+        ) from None
+
+
+_SMALLER_BATCHES = (
+    "lower {0}.batch_size and raise {0}.grad_accum_steps by as much, which trains the same; "
+    "if that is not enough, lower model.context_length, model.d_model or model.n_layers"
+)
+KEYS_TO_LOWER = {
+    "pretrain": _SMALLER_BATCHES.format("pretrain"),
+    "finetune-cls": _SMALLER_BATCHES.format("finetune_cls"),
+    "finetune-instruct": _SMALLER_BATCHES.format("finetune_instruct"),
+    "evaluate": "lower evaluate.batch_size",
+}

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,7 +23,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from groundup.errors import GroundupError
+from groundup.errors import GroundupError, StoppedBySignal
 
 LINE_WIDTH = 140  # where the output is no terminal and has no width of its own
 
@@ -34,6 +39,17 @@ def one_line(text: str, line_break: str = " ") -> str:
     return line_break.join(" ".join(line.split()) for line in shown.split("\n"))
 
 
+# What to do about the faults of a machine, by their numbers.
+REMEDIES = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EFBIG, errno.EDQUOT),
+        "make room on the disk, then run `dvc repro`, which goes on from what is whole",
+    ),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "give yourself the right, for example `chmod -R u+rwX {folder}`"),
+    errno.EROFS: "run in a folder that may be written to",
+}
+
+
 @contextlib.contextmanager
 def said_in_one_line() -> Iterator[None]:
     """Say what a user can mend in one line (each of several parameters in its own), and exit with code 1."""
@@ -41,11 +57,35 @@ def said_in_one_line() -> Iterator[None]:
         yield
     except GroundupError as error:
         for line in str(error).split("\n"):
-            print(f"groundup: {line}", file=sys.stderr)  # noqa: T201
+            _say(line)
         sys.exit(1)
     except OSError as error:
-        print(f"groundup: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        where = str(error.filename or "a file")
+        remedy = REMEDIES.get(error.errno or 0, "").format(folder=os.path.dirname(where) or ".")
+        _say(f"{where}: {error.strerror or error}" + (f"; to mend it: {remedy}" if remedy else ""))
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def signals_said_in_one_line() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the work at once, tidily, with one line and exit code 130 or 143."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise StoppedBySignal(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except StoppedBySignal as stopped:
+        _say(f"stopped by {stopped}, what was finished is kept; `dvc repro` begins this stage again")
+        sys.exit(stopped.exit_code)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(f"groundup: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""The one error family for problems that a user can mend."""
+"""The one error family for problems that a user can mend, and what a signal does."""
+
+import signal
 
 
 class GroundupError(Exception):
@@ -33,6 +35,14 @@ class InvalidParamsError(GroundupError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+class StoppedBySignal(BaseException):
+    """A signal ended the work. No `Exception`, so that nothing takes it for a fault."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
 
 
 def shorten(value: object, limit: int = 80) -> str:

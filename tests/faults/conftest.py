@@ -11,7 +11,13 @@ UNIT = str(Path(__file__).resolve().parents[1] / "unit")
 if UNIT not in sys.path:
     sys.path.append(UNIT)
 
-from fault_helpers import Project, fill_own_folder, small_params  # noqa: E402
+from fault_helpers import REFUSED, Project, fill_own_folder, small_params  # noqa: E402
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many inputs were refused, counted by what was said of each: two that got the same line count as one."""
+    if REFUSED:
+        terminalreporter.write_line(f"bad inputs refused, each with a line of its own: {len(REFUSED)}")
 
 
 def quiet_environment(patch: pytest.MonkeyPatch) -> None:

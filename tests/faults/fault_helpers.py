@@ -3,11 +3,14 @@
 import copy
 import importlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
-from data_helpers import contents, instructions, messages, raw_params, story, with_values
+from data_helpers import ROOT, contents, instructions, messages, raw_params, story, with_values
 
 # Stage, module, command: in the order of dvc.yaml.
 STAGES = {
@@ -21,6 +24,12 @@ STAGES = {
 }
 
 RESULTS = ("data/raw", "data/tokens", "data/splits", "models", "reports")
+
+# Python code after which no file may grow beyond so many bytes: a full disk, without a disk of its own.
+FILES_UP_TO = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
+
+# What the stages of this test run have said of wrong inputs, each line once; told when the tests end.
+REFUSED: set[str] = set()
 
 
 def small_params() -> dict[str, Any]:
@@ -91,6 +100,19 @@ class Project:
         module, command = STAGES[name]
         return CliRunner().invoke(getattr(importlib.import_module(module), command), [])
 
+    def run_apart(self, name: str, first: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a stage in a process of its own, which runs the Python code `first` before."""
+        module, command = STAGES[name]
+        return subprocess.run(
+            [sys.executable, "-c", f"{first}\nfrom {module} import {command}\n{command}([])"],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def results(self) -> dict[str, bytes]:
         """Every file that a stage has made, with its bytes."""
         return {f"{place}/{name}": data for place in RESULTS for name, data in contents(self.folder / place).items()}
@@ -103,21 +125,30 @@ class Project:
             if ".groundup" not in path.relative_to(self.folder).parts
         )
 
-    def refuses(self, name: str, problems: int = 1) -> list[str]:
+    def refuses(self, name: str, problems: int = 1, *, apart: bool = False, first: str = "") -> list[str]:
         """Run a stage that must fail as a user may see it fail; returns what it said, one line a problem.
 
         Nothing that was there may have changed, and nothing new may be there.
+
+        Args:
+            apart: in a process of its own, which runs the code `first` before.
         """
         results, paths = self.results(), self.everything()
-        result = self.run(name)
-        assert result.exit_code == 1, result.output
-        assert isinstance(result.exception, SystemExit), result.exception  # any other would be a traceback
-        assert result.stdout == ""
-        lines = [line for line in result.stderr.split("\n") if line.startswith("groundup: ")]
-        assert len(lines) == problems, result.stderr
-        assert "Traceback" not in result.stderr
+        if apart or first:
+            done = self.run_apart(name, first)
+            code, stdout, stderr = done.returncode, done.stdout, done.stderr
+        else:
+            result = self.run(name)
+            code, stdout, stderr = result.exit_code, result.stdout, result.stderr
+            assert isinstance(result.exception, SystemExit), result.exception  # any other would be a traceback
+        assert code == 1, stdout + stderr
+        assert stdout == ""
+        assert "Traceback" not in stderr
+        lines = [line for line in stderr.split("\n") if line.startswith("groundup: ")]
+        assert len(lines) == problems, stderr
         assert self.results() == results
         new = {path for path in set(self.everything()) - set(paths) if not is_to_go_on_from(path)}
         assert new <= {"data", "data/raw", "models", "reports"}  # folders around results may be made, empty
         assert all(not any((self.folder / path).iterdir()) for path in new)
+        REFUSED.update(line.replace(str(self.folder), "") for line in lines)
         return [line.removeprefix("groundup: ") for line in lines]

@@ -1,16 +1,24 @@
 """The download stage when its sources fail: no network, a wrong mirror, a bad archive, a full disk."""
 
+import contextlib
 import errno
 import os
+import re
+import shutil
 import socket
-import subprocess
-import sys
+import threading
+import time
 
 import pytest
-from data_helpers import ROOT, entry_for, local_site, story, zip_bytes
+from data_helpers import entry_for, local_site, story, zip_bytes
+from fault_helpers import FILES_UP_TO
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from groundup.data import download as download_module
+from groundup.data import fetch
 from groundup.data.catalog import Source
+from groundup.data.fetch import CHUNK_BYTES
 
 TALE = story(20).encode()
 WRONG = TALE.replace(b"lanterns", b"ladders ")
@@ -142,6 +150,89 @@ def test_a_broken_transfer_is_finished_by_the_next_run(project, sources):
     assert project.results()["data/raw/corpus/tale.txt"] == long_tale
 
 
+@settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(cut=st.integers(0, 30 * len(TALE) - 1))
+def test_a_transfer_cut_at_any_byte_is_finished_by_the_next_run(project, sources, cut):
+    long_tale = TALE * 30
+    for place in (".groundup", "data/raw"):
+        shutil.rmtree(project.folder / place, ignore_errors=True)
+    with local_site() as site:
+        place = site.serve("/tale.txt", long_tale, cut_after=cut)
+        sources(place, size_bytes=len(long_tale), sha256=entry_for(long_tale).sha256)
+        (line,) = project.refuses("download")
+        assert "the next try goes on from there" in line
+        assert project.run("download").exit_code == 0
+        kept = int((site.ranges_asked("/tale.txt")[1] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+    assert 0 <= cut - kept < CHUNK_BYTES  # of what had come, less than one piece is fetched again
+    assert project.results()["data/raw/corpus/tale.txt"] == long_tale
+
+
+def test_a_file_that_is_served_in_small_pieces_with_pauses_arrives(project, sources):
+    def slowly(request):
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(TALE)))
+        request.end_headers()
+        for start in range(0, len(TALE), len(TALE) // 10):
+            request.wfile.write(TALE[start : start + len(TALE) // 10])
+            request.wfile.flush()
+            time.sleep(0.02)
+
+    with local_site() as site:
+        sources(site.answer_with("/tale.txt", slowly))
+        assert project.run("download").exit_code == 0
+    assert project.results()["data/raw/corpus/tale.txt"] == TALE
+
+
+def test_a_server_that_falls_silent_is_left_after_a_while_and_the_next_run_finishes(project, sources, monkeypatch):
+    monkeypatch.setattr(fetch, "READ_TIMEOUT_S", 0.2)
+    left, silences = threading.Event(), [True]
+
+    def falls_silent(request):
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(TALE)))
+        request.end_headers()
+        with contextlib.suppress(ConnectionError):
+            request.wfile.write(TALE[:100])
+            if silences:
+                silences.pop()
+                left.wait(30)
+            request.wfile.write(TALE[100:])
+
+    with local_site() as site:
+        sources(site.answer_with("/tale.txt", falls_silent))
+        (line,) = project.refuses("download")
+        left.set()
+        assert "no answer in time" in line or "no connection" in line
+        assert project.run("download").exit_code == 0
+    assert project.results()["data/raw/corpus/tale.txt"] == TALE
+
+
+@pytest.mark.parametrize("target", ["nowhere", "itself", "another scheme", "a login page"])
+def test_a_redirect_that_leads_to_no_file_is_said_in_one_line(finished, sources, nowhere, target):
+    def answer(request):
+        request.send_response(302)
+        request.send_header("Location", places[target])
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    with local_site() as site:
+        here = site.answer_with("/tale.txt", answer)
+        page = site.serve("/login", b"<html>please log in</html>")
+        places = {"nowhere": nowhere, "itself": here, "another scheme": "file:///etc/hostname", "a login page": page}
+        sources(here)
+        (line,) = finished.refuses("download")
+        said = {
+            "nowhere": "no connection",
+            "itself": "TooManyRedirects",
+            "another scheme": "InvalidSchema",
+            "a login page": f"has 26 bytes, not {len(TALE)}",
+        }
+        assert said[target] in line or "stopped after 26" in line
+        site.serve("/tale.txt", TALE)
+        assert finished.run("download").exit_code == 0
+    assert finished.results()["data/raw/corpus/tale.txt"] == TALE
+
+
 def full_disk(monkeypatch, name):
     """From now on a rename to this name fails as on a full disk."""
     rename = os.replace
@@ -171,30 +262,42 @@ def full_disk(monkeypatch, name):
 def test_a_full_disk_is_one_line_and_the_earlier_results_stay(finished, monkeypatch, stage, name):
     full_disk(monkeypatch, name)
     (line,) = finished.refuses(stage)
-    assert line.endswith(": No space left on device")
+    assert ": No space left on device; to mend it: make room on the disk" in line
     assert name in line
 
 
 def test_a_first_run_on_a_full_disk_leaves_no_result(project, monkeypatch):
     full_disk(monkeypatch, "raw")
-    assert project.refuses("download")[0].endswith("data/raw: No space left on device")
+    assert "data/raw: No space left on device; to mend it: make room" in project.refuses("download")[0]
     assert not (project.folder / "data" / "raw").exists()
 
 
-def test_a_file_that_grows_beyond_what_the_system_allows_is_one_line(project):
-    """A real failure of write(), not a pretended one: the process may write files of 2,000 bytes only."""
-    code = (
-        "import resource, signal\n"
-        "from stages.download import download\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
-        "download([])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    before = project.everything()
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=project.folder, check=False
-    )
-    assert ended.returncode == 1
-    assert [line for line in ended.stderr.split("\n") if line.strip()] == ["groundup: a file: File too large"]
-    assert project.everything() == before
+# A stage in a process of its own, whose catalog holds one entry more.
+WITH_ENTRY = """
+from groundup.data import download as module
+from groundup.data.catalog import Entry, Source
+found = module.entries
+module.entries = lambda kind: {{"tale": {entry!r}}} if kind == "corpus" else found(kind)
+"""
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_download_keeps_what_came(project):
+    long_tale = TALE * 60
+    project.set(data__corpus=["tale"])
+    with local_site() as site:
+        entry = entry_for(long_tale, site.serve("/tale.txt", long_tale), name="tale", file="tale.txt")
+        with_entry = WITH_ENTRY.format(entry=entry)
+        (line,) = project.refuses("download", first=f"{with_entry}\n{FILES_UP_TO.format(100_000)}")
+        assert re.match(r"\.groundup/downloads/\w+\.part: File too large; to mend it: make room on the disk", line)
+        (kept,) = (project.folder / ".groundup" / "downloads").iterdir()
+        size = kept.stat().st_size
+        assert 0 < size <= 100_000
+        done = project.run_apart("download", with_entry)
+        assert done.returncode == 0, done.stderr
+        assert site.ranges_asked("/tale.txt") == [None, f"bytes={size}-"]
+    assert project.results()["data/raw/corpus/tale.txt"] == long_tale
+
+
+def test_a_full_disk_under_own_files_is_one_line(project):
+    (line,) = project.refuses("download", first=FILES_UP_TO.format(2_000))
+    assert re.match(r"data/\.raw\.\w+/corpus/story\.txt: File too large; to mend it: make room", line)

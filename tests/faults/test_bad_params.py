@@ -4,7 +4,9 @@ import math
 
 import pytest
 from data_helpers import without_key
-from fault_helpers import STAGES
+from fault_helpers import STAGES, small_params
+
+from groundup.config import flatten, parse_params
 
 
 def test_the_small_project_runs_when_nothing_is_wrong(finished):
@@ -56,6 +58,29 @@ def test_a_wrong_parameter_stops_a_stage_before_it_touches_anything(finished, st
     (line,) = finished.refuses(stage)
     assert line.startswith("params.yaml: ")
     assert said in line
+
+
+VALID = flatten(parse_params(small_params()))
+# What people type where something else is wanted.
+MISTYPED = {"a section": {"a": 1}, "words": "as many as it takes", "a negative number": -3, "nothing": None}
+
+
+@pytest.mark.parametrize(
+    ("key", "mistake"),
+    [
+        (key, mistake)
+        for key in sorted(VALID)
+        for mistake, value in MISTYPED.items()
+        if not (isinstance(value, str) and isinstance(VALID[key], str))  # other words where words are wanted
+    ],
+)
+def test_every_key_with_a_value_of_another_sort_is_named(project, key, mistake):
+    project.set(**{key.replace(".", "__"): MISTYPED[mistake]})
+    (line,) = project.refuses("tokenize")
+    assert line.startswith(f"params.yaml: {key}")
+    assert "; got " in line
+    assert "; allowed: " in line
+    assert f"change {key}" in line
 
 
 def test_each_problem_has_its_own_line(project):

@@ -36,8 +36,16 @@ def test_a_long_line_is_not_wrapped(capsys):
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (OSError(28, "No space left on device", "data/raw"), "groundup: data/raw: No space left on device\n"),
-        (PermissionError(13, "Permission denied", "a.txt"), "groundup: a.txt: Permission denied\n"),
+        (
+            OSError(28, "No space left on device", "data/raw"),
+            "groundup: data/raw: No space left on device; to mend it: make room on the disk, then run `dvc repro`, "
+            "which goes on from what is whole\n",
+        ),
+        (
+            PermissionError(13, "Permission denied", "a.txt"),
+            "groundup: a.txt: Permission denied; to mend it: give yourself the right, for example `chmod -R u+rwX .`\n",
+        ),
+        (OSError(5, "Input/output error", "a.txt"), "groundup: a.txt: Input/output error\n"),
         (OSError("odd"), "groundup: a file: odd\n"),
     ],
 )

@@ -16,7 +16,7 @@ import requests
 
 from groundup.data.catalog import Entry, Source
 from groundup.errors import GroundupError, shorten
-from groundup.files import sha256_of_file
+from groundup.files import named_in_errors, sha256_of_file
 
 MIRROR_VARIABLE = "GROUNDUP_MIRROR"
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 30.0
@@ -116,7 +116,7 @@ def _transfer(url: str, partial: Path, limit_bytes: int, progress: Progress) -> 
             expected = int(response.headers.get("Content-Length", "0")) + have
             if expected > limit_bytes:
                 raise SourceFailedError(f"offers {expected} bytes, more than the {limit_bytes} allowed")
-            with partial.open("ab" if have else "wb") as file:
+            with named_in_errors(partial), partial.open("ab" if have else "wb") as file:
                 for chunk in response.iter_content(CHUNK_BYTES):
                     have += len(chunk)
                     if have > limit_bytes:
@@ -160,7 +160,7 @@ def extract_member(archive: Path, member: str, target: Path, limit_bytes: int) -
                     )
                 if (info.external_attr >> 16) & 0o170000 == 0o120000:
                     raise SourceFailedError(f"the archive holds a link: {shorten(info.filename)}")
-            with opened.open(member) as source, target.open("wb") as file:
+            with opened.open(member) as source, named_in_errors(target), target.open("wb") as file:
                 written = 0
                 while chunk := source.read(CHUNK_BYTES):
                     written += len(chunk)
@@ -186,7 +186,8 @@ def _put(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     try:
-        shutil.copyfile(source, temporary)
+        with named_in_errors(target):
+            shutil.copyfile(source, temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from groundup.data.messages import Message
 from groundup.data.raw import RawData
 from groundup.data.rows import ROWS_FILE, read_rows, write_rows
 from groundup.data.split import SIDES, Row, Side, assign, assign_documents, count_leaks, normalise, passage_key
-from groundup.data.token_store import SURPRISAL_FILE, TokenStore, write_token_store
+from groundup.data.token_store import SURPRISAL_FILE, TokenStore, save_array, write_token_store
 from groundup.errors import GroundupError
 from groundup.files import read_json, write_json_atomically
 from groundup.tokenizer.bpe import train_bpe
@@ -112,7 +112,7 @@ def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, 
     pairs = [prompt + answer + end for prompt, answer in zip(prompts, answers, strict=True)]
     stores["instructions"] = write_token_store(folder / "instructions", pairs, size)
     write_rows(folder / "instructions" / ROWS_FILE, [vars(row) for row in raw.instructions])
-    np.save(
+    save_array(
         folder / "instructions" / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     )
 
@@ -184,7 +184,8 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
                 f"split: {text_kind} has too little text for its {' and '.join(empty)} side",
                 got=f"{sum(len(rows) for rows in by_side.values())} texts",
                 allowed="at least one text a side",
-                do="add text, or change the shares under split",
+                do="add text, raise split.near_duplicate_similarity, or change split.train, split.validation and "
+                "split.test",
             )
     if report["leaks"] or report["near_leaks"] or report["instructions"]["group_leaks"]:
         raise GroundupError(
@@ -211,7 +212,7 @@ def _write_surprisal(folder: Path, documents: Sequence[Document], n_texts: int) 
     """
     known = [document.surprisal_bits for document in documents if document.surprisal_bits is not None]
     if known and len(known) == n_texts and not any(document.whole_source for document in documents):
-        np.save(folder / SURPRISAL_FILE, np.array(known, dtype=np.float64))
+        save_array(folder / SURPRISAL_FILE, np.array(known, dtype=np.float64))
 
 
 def _added_texts(raw: RawData, plan: SidePlan, split: SplitParams) -> list[str]:
@@ -238,7 +239,7 @@ def _write_rows_by_side(source: Path, target: Path, sides: list[Side | None], vo
         write_token_store(target / side, [store[index] for index in chosen], vocab_size)
         write_rows(target / side / ROWS_FILE, [rows[index] for index in chosen])
         if prompt_lengths.exists():
-            np.save(target / side / PROMPT_LENGTHS_FILE, np.load(prompt_lengths)[chosen])
+            save_array(target / side / PROMPT_LENGTHS_FILE, np.load(prompt_lengths)[chosen])
 
 
 def _leakage_report(

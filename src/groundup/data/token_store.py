@@ -1,5 +1,7 @@
 """Token ids on disk: one flat, memory-mapped array and the places where its documents end."""
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tokenize import TokenError
@@ -68,6 +70,17 @@ def write_token_store(folder: Path, documents: Iterable[Sequence[int] | np.ndarr
     dtype = np.uint16 if vocab_size <= 1 << 16 else np.uint32
     parts = [np.asarray(document, dtype=dtype) for document in documents]
     offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
-    np.save(folder / TOKENS_FILE, np.concatenate(parts) if parts else np.zeros(0, dtype))
-    np.save(folder / OFFSETS_FILE, offsets)
+    save_array(folder / TOKENS_FILE, np.concatenate(parts) if parts else np.zeros(0, dtype))
+    save_array(folder / OFFSETS_FILE, offsets)
     return TokenStore.load(folder)
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write an array into a folder that is not yet in its place.
+
+    Raises: OSError that names the file, if the disk does not take it.
+    """
+    try:
+        np.save(path, array)
+    except OSError as error:  # numpy itself only tells how many bytes were taken
+        raise OSError(error.errno or errno.ENOSPC, os.strerror(error.errno or errno.ENOSPC), str(path)) from None

@@ -4,6 +4,8 @@ Nothing that is read here can run code.
 """
 
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,15 +23,26 @@ from groundup.tokenizer.encoding import Tokenizer
 Model = TypeVar("Model", GPT, GPTClassifier)
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "model.json"
+PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
 
 
 def save_model(folder: Path, model: GPT | GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> None:
     """Write weights, shape, tokenizer and facts (class labels, threshold …) into an existing folder."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
+    _save_weights(weights, folder / WEIGHTS_FILE)
     kind = "classifier" if isinstance(model, GPTClassifier) else "language_model"
     write_json_atomically(folder / DESCRIPTION_FILE, {"kind": kind, "config": model.config.to_dict(), **facts})
     tokenizer.save(folder)
+
+
+def _save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        save_file(weights, path)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))  # a full disk comes as this error, too
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[GPT, Tokenizer, dict[str, Any]]:
@@ -94,6 +107,12 @@ def _load_weights(model: nn.Module, folder: Path) -> None:
     try:
         weights = load_file(path)
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        if _looks_like_a_pickle(path):
+            raise GroundupError(
+                f"{path}: a pickle, as torch.save writes it, which could run any code when it is read",
+                allowed="weights in the safetensors format",
+                do="make the model again, or let whoever made the file save it with safetensors.torch.save_file",
+            ) from None
         raise GroundupError(
             f"{path}: damaged, or no safetensors file", got=str(error), do="make the model again"
         ) from None
@@ -111,3 +130,9 @@ def _load_weights(model: nn.Module, folder: Path) -> None:
             do=f"make the model again, or restore {DESCRIPTION_FILE}",
         )
     model.load_state_dict(weights)
+
+
+def _looks_like_a_pickle(path: Path) -> bool:
+    """Whether a file that is no safetensors file begins as a pickle, or as the zip archive that torch.save makes."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((PICKLE_START, ZIP_START))
