@@ -74,9 +74,9 @@ format: $(DEVELOPMENT) ## Put the code into its format
 	ruff check --fix .
 	ruff format .
 
-ui: $(RUNTIME) ## Open the MLflow UI on this machine (PORT=5000)
-	@echo "-- http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?compareRunsMode=CHART&workflowType=machine_learning"
-	mlflow ui --host 127.0.0.1 --port $(or $(PORT),5000) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+ui: $(RUNTIME) ## Open the MLflow UI, for this machine only (PORT=5000 HOST=127.0.0.1)
+	@echo "-- http://$(or $(HOST),127.0.0.1):$(or $(PORT),5000)/#/experiments/1/runs?compareRunsMode=CHART&workflowType=machine_learning"
+	mlflow ui --host $(or $(HOST),127.0.0.1) --port $(or $(PORT),5000) --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
 dag: $(RUNTIME) ## Draw the stages
 	dvc dag

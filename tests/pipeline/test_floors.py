@@ -121,6 +121,42 @@ def test_print_is_called_only_where_a_person_is_spoken_to() -> None:
     assert callers <= MAY_PRINT
 
 
+# What turns bytes into running code, or a string into a command.
+RUNS_CODE = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}  # YAML is read by ruamel alone
+RUNNING_CODE = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_nothing_that_is_read_can_run_code(path: Path) -> None:
+    found = names_of_libraries(path) & RUNS_CODE
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+        if called in RUNNING_CODE:
+            found.add(called)
+        if called == "torch.load" and options.get("weights_only") != "True":
+            found.add(called)
+        if options.get("allow_pickle", "False") != "False" or options.get("shell", "False") != "False":
+            found.add(called)
+        if called.endswith("YAML") and options.get("typ", "'rt'") not in ("'rt'", "'safe'"):
+            found.add(called)
+    assert found == set()
+
+
+def test_what_opens_a_port_opens_it_on_this_machine_only() -> None:
+    servers = [line for line in (ROOT / "Makefile").read_text().splitlines() if "mlflow ui" in line]
+    assert servers
+    assert all("--host $(or $(HOST),127.0.0.1)" in line for line in servers)
+    listening = {
+        module_of(path)
+        for path in FILES
+        if names_of_libraries(path) & {"socketserver", "http", "flask", "uvicorn", "fastapi", "aiohttp"}
+    }
+    assert listening == set()
+
+
 def run_python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

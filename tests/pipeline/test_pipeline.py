@@ -99,10 +99,10 @@ class Run:
     def dvc(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.command(sys.executable, "-m", "dvc", *arguments)
 
-    def start(self, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def start(self, *stages: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
         """Begin `dvc repro`, in a process group of its own so that all of it can be killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
+            [sys.executable, "-m", "dvc", "repro", *stages],
             cwd=self.folder,
             env=self.environment,
             stdout=output,
@@ -258,9 +258,11 @@ def lies_in(path: Path, places: list[Path]) -> bool:
     return any(path == place or place in path.parents for place in places)
 
 
-@pytest.mark.parametrize("stage", TRAININGS)
+@pytest.mark.parametrize(
+    ("stage", "victim"), [("pretrain", "stage"), ("finetune_cls", "group"), ("finetune_instruct", "dvc")]
+)
 def test_a_run_whose_processes_are_killed_in_a_training_ends_with_the_same_bytes(
-    untracked: Run, tmp_path: Path, stage: str
+    untracked: Run, tmp_path: Path, stage: str, victim: str
 ) -> None:
     run = make_project(tmp_path, "untracked")
     params_with_states_after_each_step(run.folder)
@@ -271,16 +273,42 @@ def test_a_run_whose_processes_are_killed_in_a_training_ends_with_the_same_bytes
             break
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    trainer = int((states / "pid").read_text())
+    if victim == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        os.kill(trainer if victim == "stage" else process.pid, signal.SIGKILL)
     process.wait()
+    assert process.returncode != 0
     assert list(states.glob("*/*/*.safetensors"))
 
-    done = run.dvc("repro")
+    done = run.dvc("repro")  # if dvc alone was killed, the trainer ends by itself, and this one waits for it
     assert done.returncode == 0, done.stdout + done.stderr
     assert "goes on after step" in done.stderr
     assert hashes(run.folder) == untracked.results
     assert (run.folder / "dvc.lock").read_bytes() == untracked.lock
     assert not list(states.glob("*/*/*.safetensors"))
+
+
+def test_a_second_repro_beside_a_running_one_is_refused_and_the_first_goes_on(untracked: Run, tmp_path: Path) -> None:
+    run = make_project(tmp_path, "untracked")
+    first = run.start("tokenize")
+    lock = run.folder / ".dvc" / "tmp" / "rwlock"
+    while not (lock.exists() and "data/tokens" in lock.read_text()):
+        assert first.poll() is None, "it ended before the second began"
+        time.sleep(0.02)
+    os.killpg(first.pid, signal.SIGSTOP)  # so that it is still there when the second one looks
+    second = run.dvc("repro", "tokenize")
+    os.killpg(first.pid, signal.SIGCONT)
+    output, _ = first.communicate(timeout=300)
+    assert first.returncode == 0, output
+    assert second.returncode != 0
+    said = r"ERROR: .*(another DVC process is running|is busy, it is being blocked by:\n  \(PID \d+\): \S+ repro)"
+    assert re.search(said, second.stderr)
+    again = run.dvc("repro", "tokenize")
+    assert "Running stage" not in again.stdout
+    made = hashes(run.folder)
+    assert made == {name: untracked.results[name] for name in made}
 
 
 # Loaded by every Python of a run: whatever opens a connection to anywhere ends with an error.
