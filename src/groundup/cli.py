@@ -32,11 +32,14 @@ def preset(name: str, flags: bool) -> None:
 
 @main.command()
 def check() -> None:
-    """Check params.yaml without running anything."""
+    """Check params.yaml without running anything, and mend what a kill left of DVC's files."""
     from groundup.config import load_params
+    from groundup.dvc_files import mend_dvc_files
 
     with said_in_one_line():
         load_params()
+        for line in mend_dvc_files():
+            click.echo(line)
     click.echo("params.yaml is valid")
 
 

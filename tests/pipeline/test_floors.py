@@ -19,6 +19,7 @@ FLOORS = {
     "groundup.tokenizer": 1,
     "groundup.tracking": 1,
     "groundup.presets": 1,
+    "groundup.dvc_files": 1,
     "groundup.data": 2,
     "groundup.generate": 2,
     "groundup.train": 3,
