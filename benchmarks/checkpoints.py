@@ -36,9 +36,9 @@ class TimedKeeper(Keeper):
         self.step += 1
         return self.step % (STEPS // STATES_PER_TRAINING) == 0
 
-    def save(self, state: State) -> None:
+    def save(self, state: State, *, for_longer: bool = False) -> None:
         started = time.perf_counter()
-        super().save(state)
+        super().save(state, for_longer=for_longer)
         self.spent_s += time.perf_counter() - started
         self.states += 1
 

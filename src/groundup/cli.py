@@ -1,14 +1,57 @@
 """The `groundup` command: what a person does beside `dvc repro`."""
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from groundup import __version__
 from groundup.console import said_in_one_line
+from groundup.errors import GroundupError
+
+MODELS = Path("models")
+SAMPLES_END = "<|endoftext|>"  # a line between several samples, as between the documents of a corpus
 
 
-@click.group()
+class OneLine(click.Group):
+    """A group of commands in which a wrong option is one line and exit code 1, like any other wrong input."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            code = super().main(*arguments, **{**options, "standalone_mode": False})
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "groundup"
+            click.echo(f"groundup: {error.format_message()} To mend it: see `{command} --help`", err=True)
+            sys.exit(1)
+        except click.Abort:
+            sys.exit(130)
+        except (BrokenPipeError, _PipeClosedError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    """As `said_in_one_line`, for commands whose output may be read by another one, and whose values may be wrong."""
+    with said_in_one_line():
+        try:
+            yield
+        except BrokenPipeError as gone:
+            raise _PipeClosedError from gone
+        except ValueError as error:
+            raise GroundupError(str(error), do="see --help for what is allowed") from None
+
+
+class _PipeClosedError(Exception):
+    """Whoever reads our output has seen enough."""
+
+
+@click.group(cls=OneLine)
 @click.version_option(__version__)
 def main() -> None:
     """Train a GPT from the ground up; `dvc repro` runs the pipeline, this command does the rest."""
@@ -63,6 +106,177 @@ def summary() -> None:
 
     with said_in_one_line():
         print_summary(Path("reports"))
+
+
+def _model_option(default: str) -> Any:
+    return click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        default=MODELS / default,
+        show_default=True,
+        help="A model's folder.",
+    )
+
+
+def _sampling_options(temperature: float) -> Any:
+    def decorate(function: Any) -> Any:
+        for option in (
+            click.option("--seed", type=int, default=0, show_default=True, help="The same seed writes the same text."),
+            click.option("--top-p", type=float, default=1.0, show_default=True, help="The likeliest, so much."),
+            click.option("--top-k", type=int, default=0, show_default=True, help="The k likeliest tokens; 0: all."),
+            click.option("--temperature", type=float, default=temperature, show_default=True, help="0: the likeliest."),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@main.command()
+@click.argument("prompt", required=False)
+@_model_option("pretrained")
+@click.option("--tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Most tokens to write.")
+@click.option("--samples", type=click.IntRange(min=1), default=1, show_default=True, help="How many texts.")
+@click.option("--stop", multiple=True, help="A text to stop before; may be given several times.")
+@_sampling_options(temperature=0.8)
+def generate(
+    prompt: str | None,
+    model: Path,
+    tokens: int,
+    samples: int,
+    stop: tuple[str, ...],
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+) -> None:
+    """Let a language model write on after PROMPT, or after what stands on standard input."""
+    with _said():
+        from groundup.generate import Sampling
+        from groundup.train.checkpoint import load_model
+        from groundup.use.writing import prompt_tokens, written_text, written_texts
+
+        sampling = Sampling(temperature, top_k, top_p)
+        text = _given(prompt)
+        loaded, tokenizer, _ = load_model(model)
+        ids = prompt_tokens(tokenizer, text, loaded.config.context_length)
+        if samples == 1:
+            click.echo(text, nl=False)
+            for piece in written_text(loaded, tokenizer, ids, tokens, sampling=sampling, seed=seed, stops=stop):
+                click.echo(piece, nl=False)
+            click.echo()
+            return
+        written = written_texts(loaded, tokenizer, ids, samples, tokens, sampling=sampling, seed=seed, stops=stop)
+        click.echo(f"\n{SAMPLES_END}\n".join(text + each for each in written))
+
+
+def _given(argument: str | None) -> str:
+    """The argument, or what stands on standard input where there is none, without its last line break."""
+    if argument is not None and argument != "-":
+        return argument
+    return "" if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+
+
+@main.command()
+@_model_option("instructed")
+@click.option("--tokens", type=click.IntRange(min=1), default=100, show_default=True, help="Most tokens of an answer.")
+@click.option("--turns", type=click.IntRange(min=0), default=0, show_default=True, help="Earlier turns to read again.")
+@_sampling_options(temperature=0.0)
+def chat(model: Path, tokens: int, turns: int, temperature: float, top_k: int, top_p: float, seed: int) -> None:
+    """Talk to an instruction follower; /help tells its commands. Reads standard input, a line a question."""
+    with _said():
+        from groundup.generate import Sampling
+        from groundup.train.checkpoint import load_model
+        from groundup.use.chat import HELP, Chat
+
+        loaded, tokenizer, _ = load_model(model)
+        talk = Chat(loaded, tokenizer, tokens, Sampling(temperature, top_k, top_p), seed, turns)
+        in_terminal = sys.stdin.isatty()
+        if in_terminal:
+            import readline  # noqa: F401  # input() edits lines and knows the earlier ones once this is loaded
+
+            click.echo(HELP, err=True)
+        for line in _lines("> " if in_terminal else ""):
+            if line.strip() == "/quit":
+                break
+            if line.strip() == "/help":
+                click.echo(HELP, err=True)
+                continue
+            try:
+                if line.startswith("/"):
+                    click.echo(talk.command(line), err=True)
+                    continue
+                for piece in talk.answer(line):
+                    click.echo(piece, nl=False)
+                click.echo()
+            except GroundupError as error:  # a slip of the hand does not end the conversation
+                click.echo(f"groundup: {error}", err=True)
+
+
+def _lines(prompt: str) -> Iterator[str]:
+    """What is typed, line by line, but for empty lines; ends with the input, or with Ctrl-C."""
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while True:
+            line = input(prompt)
+            if line.strip():
+                yield line
+
+
+@main.command()
+@click.argument("text", required=False)
+@_model_option("classifier")
+@click.option("--file", "source", type=click.Path(path_type=Path), help="Texts: .csv or .tsv with a header, or lines.")
+@click.option("--out", "target", type=click.Path(path_type=Path), help="Where labelled rows go; else to the output.")
+@click.option("--column", default="text", show_default=True, help="The column that holds the texts.")
+def classify(text: str | None, model: Path, source: Path | None, target: Path | None, column: str) -> None:
+    """Say what TEXT is, or each line of standard input, or each row of a file, and how likely that is."""
+    with _said():
+        from groundup.use.labelling import load_labeller
+
+        if target and not source:
+            raise GroundupError("--out goes with --file", do="name the file of texts with --file, or leave --out away")
+        labeller = load_labeller(model)
+        if source is None:
+            for line in [text] if text is not None else map(str.rstrip, sys.stdin):
+                label, probability = labeller.say(line)
+                click.echo(f"{label}\t{probability:.4f}\t{line}")
+            return
+        _classify_file(labeller, source, target, column)
+
+
+def _classify_file(labeller: Any, source: Path, target: Path | None, column: str) -> None:
+    import io
+
+    from groundup.files import file_written_atomically
+    from groundup.use.labelling import label_file
+
+    def report(problem: str) -> None:
+        click.echo(f"groundup: {problem}", err=True)
+
+    if target is None:
+        counts = label_file(labeller, source, sys.stdout, column, report)
+    else:
+        with file_written_atomically(target) as data:
+            file = io.TextIOWrapper(data, encoding="utf-8", newline="")
+            counts = label_file(labeller, source, file, column, report)
+            file.flush()
+            file.detach()
+    where = f" to {target}" if target else ""
+    click.echo(f"{counts.rows} rows written{where}, {counts.bad} of them without a label", err=True)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["hf"]), default="hf", show_default=True, help="Hugging Face's.")
+@click.option("--out", "target", type=click.Path(path_type=Path), help="A new folder; else exports/<model's name>.")
+def export(model: Path, form: str, target: Path | None) -> None:
+    """Write the folder MODEL in a form that other tools load without this project."""
+    from groundup.export import export_model
+
+    place = target or Path("exports") / model.name
+    with _said():
+        export_model(model, place)
+    click.echo(f"{place} loads with transformers' AutoModel and AutoTokenizer")
 
 
 if __name__ == "__main__":

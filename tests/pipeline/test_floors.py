@@ -25,13 +25,17 @@ FLOORS = {
     "groundup.train": 3,
     "groundup.tasks": 4,
     "groundup.report": 4,
+    "groundup.export": 4,
+    "groundup.use": 4,
     "groundup.cli": 5,
     "stages": 5,
 }
-# The single files of floor 0 lean on each other; the report measures with the tasks' own losses, never the reverse.
+# The single files of floor 0 lean on each other; the report measures with the tasks' own losses, and the terminal sorts
+# messages as they do, never the reverse.
 SIDEWAYS = {
     *((lower, upper) for lower in FLOORS for upper in FLOORS if FLOORS[lower] == FLOORS[upper] == 0),
     ("groundup.report", "groundup.tasks"),
+    ("groundup.use", "groundup.tasks"),
 }
 APART = "groundup.reference"
 
