@@ -1,8 +1,10 @@
-"""What imports what, read from the code itself: used by the tests of the floors and of dvc.yaml."""
+"""What tests share that is no fixture: what imports what, read from the code itself, and where files may lie."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
@@ -54,3 +56,11 @@ def closure(path: Path) -> set[Path]:
                 if file is not None:
                     waiting.append(file)
     return found
+
+
+def gpt2_vocabulary() -> Path:
+    """The folder of GPT-2's two files, where an earlier run or a mirror beside the checkout has them; else a skip."""
+    for folder in (ROOT / "data" / "raw" / "vocabulary" / "gpt2", ROOT.parent / "shared" / "data" / "gpt2"):
+        if (folder / "vocab.bpe").is_file():
+            return folder
+    pytest.skip("GPT-2's vocabulary is not on this machine, and tests fetch nothing")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from groundup.errors import GroundupError
@@ -19,7 +18,7 @@ from groundup.model.gpt import GPT, GPTClassifier
 from groundup.model.gpt2_weights import to_gpt2
 from groundup.tokenizer.bpe import END_OF_TEXT
 from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer
-from groundup.train.checkpoint import DESCRIPTION_FILE, load_classifier, load_model
+from groundup.train.checkpoint import DESCRIPTION_FILE, load_classifier, load_model, write_safetensors
 
 PAD = "<|pad|>"  # of exported classifiers alone: a message ends with <|endoftext|>, which cannot be padding as well
 
@@ -43,11 +42,7 @@ def export_model(folder: Path, target: Path) -> None:
             del weights["lm_head.weight"]  # it is the embedding, and is stored once
         pad = END_OF_TEXT
     with folder_written_atomically(target) as new:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in weights.items()},
-            new / "model.safetensors",
-            metadata={"format": "pt"},
-        )
+        write_safetensors(new / "model.safetensors", weights, {"format": "pt"})
         write_json_atomically(new / "config.json", config)
         write_json_atomically(new / "tokenizer_config.json", _tokenizer_config(tokenizer, config["n_positions"], pad))
         (new / "tokenizer.json").write_text(json.dumps(_tokenizer_file(folder, tokenizer, pad)), encoding="utf-8")

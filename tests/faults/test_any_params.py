@@ -25,7 +25,7 @@ KEYS = [key for key in sorted(flatten(parse_params(small_params()))) if not key.
 LASTS = ("max_steps", "epochs", "language_steps", "grad_accum_steps", "corpus_mb", "messages", "instructions")
 
 small_numbers = st.integers(-2, 40) | st.floats(-1.5, 1.5) | st.sampled_from([0.0, 1.0, 1e-9, 1e-300])
-large_numbers = st.sampled_from([10**4, 10**9, 2**53, 2**63, 10**30, 1e9, 1e300, float("nan"), float("inf")])
+large_numbers = st.sampled_from([10**9, 2**53, 2**63, 10**30, 1e9, 1e300, float("nan"), float("inf")])
 others = st.none() | st.booleans() | st.text(max_size=5) | st.lists(st.integers() | st.text(max_size=3), max_size=2)
 WORDS = """gpt2 bpe copying documents anywhere adamw muon fp32 bf16 auto constant cosine warmup_stable_decay head
     last_block last_two_blocks all balanced natural ham spam accuracy f1 response cpu cuda:7 data/own/story.txt sms-spam

@@ -25,8 +25,8 @@ module.{name} = limited
 """
 FULL_AT_SECOND_STATE = LIMIT_WHEN.format(
     module="groundup.train.resume",
-    name="write_bytes_atomically",
-    condition="'000000002-' in str(arguments[0])",
+    name="write_safetensors",
+    condition="'.2.new' in str(arguments[0])",
     limit=60_000,
 )
 FULL_AT_THE_MODEL = LIMIT_WHEN.format(
@@ -61,14 +61,14 @@ def whole(finished):
 
 def test_a_disk_that_is_full_before_the_first_state_is_one_line(finished, whole):
     (line,) = finished.refuses("pretrain", first=FILES_UP_TO.format(60_000))
-    assert re.match(r"checkpoints/pretrain/\w+/pretrain/000000001-\w+\.safetensors: File too large; ", line)
+    assert re.match(r"checkpoints/pretrain/\w+/pretrain/000000001: File too large; ", line)
     assert line.endswith(NO_SPACE)
     ends_as_if_nothing_had_been(finished, "pretrain", whole)
 
 
 def test_a_disk_that_fills_up_between_two_states_leaves_the_first(finished, whole):
     (line,) = finished.refuses("pretrain", first=FULL_AT_SECOND_STATE)
-    assert "/000000002-" in line
+    assert "/000000002: File too large" in line
     (kept,) = [name for name in contents(finished.folder / "checkpoints") if name.endswith(".safetensors")]
     assert "/000000001-" in kept
     ends_as_if_nothing_had_been(finished, "pretrain", whole)

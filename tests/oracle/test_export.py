@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imports import gpt2_vocabulary
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from groundup.errors import GroundupError
@@ -95,10 +96,11 @@ def test_a_classifier_gives_the_same_scores_for_padded_texts(tmp_path, tokenizer
     assert theirs.config.threshold == 0.4
 
 
-@pytest.fixture(scope="module")
-def tokenizers(tokenizer, tmp_path_factory):
-    folder = exported(tmp_path_factory.mktemp("tokenizer"), random_model(tokenizer), tokenizer)
-    return tokenizer, AutoTokenizer.from_pretrained(folder)
+@pytest.fixture(scope="module", params=["trained", "GPT-2's"])
+def tokenizers(request, tokenizer, tmp_path_factory):
+    ours = tokenizer if request.param == "trained" else Tokenizer.load(gpt2_vocabulary())
+    folder = exported(tmp_path_factory.mktemp("tokenizer"), random_model(ours, d_model=4), ours)
+    return ours, AutoTokenizer.from_pretrained(folder)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)

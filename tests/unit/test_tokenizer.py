@@ -7,6 +7,7 @@ import pytest
 from helpers import TEXTS, trained_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imports import gpt2_vocabulary
 
 from groundup.errors import GroundupError
 from groundup.tokenizer.bpe import END_OF_TEXT, byte_alphabet, merge_pair, train_bpe
@@ -26,6 +27,19 @@ def test_any_bytes_come_back(data):
     ids = tokenizer().encode_bytes(data)
     assert tokenizer().decode_bytes(ids) == data
     assert all(0 <= token_id < tokenizer().end_of_text_id for token_id in ids)
+
+
+@cache
+def gpt2_tokenizer() -> Tokenizer:
+    return Tokenizer.load(gpt2_vocabulary())
+
+
+@ALWAYS_THE_SAME
+@given(st.binary(max_size=80) | st.text(max_size=40).map(str.encode))
+def test_any_bytes_come_back_through_gpt2_s_vocabulary_too(data):
+    ids = gpt2_tokenizer().encode_bytes(data)
+    assert gpt2_tokenizer().decode_bytes(ids) == data
+    assert all(0 <= token_id < 50256 for token_id in ids)
 
 
 @ALWAYS_THE_SAME

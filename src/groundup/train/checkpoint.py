@@ -6,7 +6,7 @@ Nothing that is read here can run code.
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,16 +28,19 @@ PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
 
 def save_model(folder: Path, model: GPT | GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> None:
     """Write weights, shape, tokenizer and facts (class labels, threshold …) into an existing folder."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    _save_weights(weights, folder / WEIGHTS_FILE)
+    write_safetensors(folder / WEIGHTS_FILE, model.state_dict())
     kind = "classifier" if isinstance(model, GPTClassifier) else "language_model"
     write_json_atomically(folder / DESCRIPTION_FILE, {"kind": kind, "config": model.config.to_dict(), **facts})
     tokenizer.save(folder)
 
 
-def _save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, torch.Tensor], facts: dict[str, str] | None = None) -> None:
+    """Write tensors and texts beside them, without a second copy in memory.
+
+    Raises: OSError if the disk does not take it.
+    """
     try:
-        save_file(weights, path)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata=facts)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))  # a full disk comes as this error, too
         if number is None:

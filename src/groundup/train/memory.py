@@ -1,6 +1,5 @@
 """Whether a training can fit into memory at all, told before anything is made."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from groundup.model.gpt import GPTConfig
 # Of each parameter there are the weight, its gradient, two averages of AdamW's and the best weight so far, all fp32.
 BYTES_PER_PARAMETER = 5 * 4
 
+MEMORY_FACTS = Path("/proc/meminfo")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # what a container may use; "max" for everything
 
 
@@ -21,20 +21,23 @@ def refuse_what_cannot_fit(config: GPTConfig, device: torch.device) -> None:
 
     Raises: GroundupError if the parameters alone need more than there is.
     """
-    needed, there = config.n_parameters * BYTES_PER_PARAMETER, memory_of(device)
-    if needed > there:
+    needed, there = config.n_parameters * BYTES_PER_PARAMETER, free_memory_of(device)
+    if there is not None and needed > there:
         raise GroundupError(
             f"model: {config.n_parameters:,} parameters do not fit into the memory of {device.type}",
             got=f"{needed / 1e9:,.0f} GB for their training",
-            allowed=f"{there / 1e9:,.0f} GB",
+            allowed=f"{there / 1e9:,.0f} GB, which are free",
             do="lower model.d_model or model.n_layers",
         )
 
 
-def memory_of(device: torch.device) -> int:
-    """Bytes of memory that a device has in all."""
+def free_memory_of(device: torch.device) -> int | None:
+    """Bytes of a device's memory that nothing uses; None where nobody tells."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return torch.cuda.mem_get_info(device)[0]
+    if not MEMORY_FACTS.is_file():
+        return None
+    facts = dict(line.split(":") for line in MEMORY_FACTS.read_text(encoding="utf-8").splitlines())
+    free = int(facts["MemAvailable"].split()[0]) * 1024
     limit = CGROUP_LIMIT.read_text(encoding="utf-8").strip() if CGROUP_LIMIT.is_file() else "max"
-    return min(whole, int(limit)) if limit.isdecimal() else whole
+    return min(free, int(limit)) if limit.isdecimal() else free

@@ -28,11 +28,11 @@ from typing import Any, NoReturn
 import torch
 from filelock import FileLock, Timeout
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from groundup.errors import GroundupError, StoppedBySignal
-from groundup.files import sha256_of_file, write_bytes_atomically, write_text_atomically
+from groundup.files import sha256_of_file, write_text_atomically
+from groundup.train.checkpoint import write_safetensors
 
 FOLDER = Path("checkpoints")
 GENERATIONS = 2  # so that one can be damaged
@@ -90,15 +90,11 @@ class Keeper:
         Args:
             for_longer: also where a longer training finds it.
         """
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-        data = save(tensors, metadata={"facts": json.dumps(state.facts, allow_nan=False)})
-        digest = hashlib.sha256(data).hexdigest()[:DIGEST_LETTERS]
+        facts = {"facts": json.dumps(state.facts, allow_nan=False)}
         # The own folder last: who is stopped in between does the step again, and this too.
         for folder in (self.longer_folder if for_longer else None, self.folder):
             if folder:
-                write_bytes_atomically(folder / f"{state.step:09d}-{digest}.safetensors", data)
-                for path in _states_in(folder)[:-GENERATIONS]:
-                    path.unlink(missing_ok=True)
+                _write(folder, state, facts)
         self._last_save = time.monotonic()
 
     @contextlib.contextmanager
@@ -133,6 +129,23 @@ class Keeper:
     def newest(self) -> Path | None:
         """The file of the newest state."""
         return max(_states_in(self.folder), default=None)
+
+
+def _write(folder: Path, state: State, facts: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{state.step}.new"
+    try:
+        write_safetensors(temporary, state.tensors, facts)
+        with temporary.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LETTERS]
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / f"{state.step:09d}-{digest}.safetensors")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{folder}/{state.step:09d}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    for path in _states_in(folder)[:-GENERATIONS]:
+        path.unlink(missing_ok=True)
 
 
 def _states_in(folder: Path) -> list[Path]:
