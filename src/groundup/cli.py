@@ -37,14 +37,16 @@ class OneLine(click.Group):
 
 @contextlib.contextmanager
 def _said() -> Iterator[None]:
-    """As `said_in_one_line`, for commands whose output may be read by another one, and whose values may be wrong."""
+    """As `said_in_one_line`, for commands whose input and output are pipes."""
     with said_in_one_line():
         try:
             yield
         except BrokenPipeError as gone:
             raise _PipeClosedError from gone
-        except ValueError as error:
-            raise GroundupError(str(error), do="see --help for what is allowed") from None
+        except UnicodeDecodeError as error:
+            raise GroundupError(
+                f"standard input: not UTF-8 text at byte {error.start}", allowed="UTF-8", do="convert it"
+            ) from None
 
 
 class _PipeClosedError(Exception):
@@ -108,6 +110,15 @@ def summary() -> None:
         print_summary(Path("reports"))
 
 
+def _sampling(temperature: float, top_k: int, top_p: float) -> Any:
+    from groundup.generate import Sampling
+
+    try:
+        return Sampling(temperature, top_k, top_p)
+    except ValueError as error:
+        raise GroundupError(str(error), do="change --temperature, --top-k or --top-p") from None
+
+
 def _model_option(default: str) -> Any:
     return click.option(
         "--model",
@@ -152,11 +163,10 @@ def generate(
 ) -> None:
     """Let a language model write on after PROMPT, or after what stands on standard input."""
     with _said():
-        from groundup.generate import Sampling
         from groundup.train.checkpoint import load_model
         from groundup.use.writing import prompt_tokens, written_text, written_texts
 
-        sampling = Sampling(temperature, top_k, top_p)
+        sampling = _sampling(temperature, top_k, top_p)
         text = _given(prompt)
         loaded, tokenizer, _ = load_model(model)
         ids = prompt_tokens(tokenizer, text, loaded.config.context_length)
@@ -185,12 +195,12 @@ def _given(argument: str | None) -> str:
 def chat(model: Path, tokens: int, turns: int, temperature: float, top_k: int, top_p: float, seed: int) -> None:
     """Talk to an instruction follower; /help tells its commands. Reads standard input, a line a question."""
     with _said():
-        from groundup.generate import Sampling
         from groundup.train.checkpoint import load_model
         from groundup.use.chat import HELP, Chat
 
+        sampling = _sampling(temperature, top_k, top_p)
         loaded, tokenizer, _ = load_model(model)
-        talk = Chat(loaded, tokenizer, tokens, Sampling(temperature, top_k, top_p), seed, turns)
+        talk = Chat(loaded, tokenizer, tokens, sampling, seed, turns)
         in_terminal = sys.stdin.isatty()
         if in_terminal:
             import readline  # noqa: F401  # input() edits lines and knows the earlier ones once this is loaded
@@ -238,6 +248,9 @@ def classify(text: str | None, model: Path, source: Path | None, target: Path | 
         labeller = load_labeller(model)
         if source is None:
             for line in [text] if text is not None else map(str.rstrip, sys.stdin):
+                if text is None and not line:  # so that the output has as many lines as the input
+                    click.echo("\t\t")
+                    continue
                 label, probability = labeller.say(line)
                 click.echo(f"{label}\t{probability:.4f}\t{line}")
             return

@@ -111,9 +111,14 @@ def test_classify_says_the_label_of_an_argument_and_of_each_line():
     assert label in ("ham", "spam")
     assert 0 <= float(probability) <= 1
     assert text == "the cat"
-    lines = output("classify", given="the cat\nthe mat\n").splitlines()
-    assert lines[0] == f"{label}\t{probability}\tthe cat"
-    assert lines[1].endswith("\tthe mat")
+    lines = output("classify", given="the cat\n\nthe mat\n").splitlines()
+    assert lines[:2] == [f"{label}\t{probability}\tthe cat", "\t\t"]
+    assert lines[2].endswith("\tthe mat")
+
+
+@pytest.mark.parametrize("command", ["generate", "classify"])
+def test_standard_input_that_is_no_text_is_one_line(command):
+    assert "standard input: not UTF-8 text at byte 3" in refusal(command, given=b"caf\xe9\n")
 
 
 def test_classify_writes_a_labelled_file(project):
