@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from groundup.errors import StoppedBySignal
+
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from groundup.config import Params
 
 EXPERIMENT = "groundup"
+EXITS_BY_SIGNAL = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 OFF = "off"  # MLFLOW_TRACKING_URI=off tracks nothing
 
 # With MLflow's own defaults a server that is down blocks each call for 248 seconds.
@@ -354,9 +358,13 @@ def track_stage(stage: str, params: Params, declared: Mapping[str, Any]) -> Iter
     try:
         yield run
         status = "FINISHED"
+    except (StoppedBySignal, SystemExit) as stopped:  # a training exits by itself once its state is kept
+        if isinstance(stopped, StoppedBySignal) or stopped.code in EXITS_BY_SIGNAL:
+            status = "KILLED"
+        raise
     finally:
         run.attempt(lambda run_id: store.end(run_id, status))
-        if parent_id is not None and (status == "FAILED" or stage == "evaluate"):
+        if parent_id is not None and (status != "FINISHED" or stage == "evaluate"):
             store.attempt(lambda: store.end(parent_id, status))
 
 

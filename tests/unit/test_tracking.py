@@ -16,6 +16,7 @@ import pytest
 from imports import ROOT
 
 from groundup.config import Params, flatten, load_params
+from groundup.errors import StoppedBySignal
 from groundup.tracking import (
     OFF,
     Store,
@@ -317,6 +318,23 @@ def test_a_failing_stage_ends_its_run_and_the_pipeline_as_failed(client: Any) ->
     parent, (child,) = runs_of(client, params)
     assert child.info.status == "FAILED"
     assert parent.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("stopped", "status"),
+    [
+        (StoppedBySignal(15), "KILLED"),
+        (SystemExit(130), "KILLED"),
+        (SystemExit(143), "KILLED"),
+        (SystemExit(1), "FAILED"),
+    ],
+)
+def test_a_stage_that_a_signal_ended_is_killed_and_not_failed(client: Any, stopped: BaseException, status: str) -> None:
+    params = own_params(18)
+    with pytest.raises(type(stopped)), track_stage("pretrain", params, {}):
+        raise stopped
+    parent, (child,) = runs_of(client, params)
+    assert (child.info.status, parent.info.status) == (status, status)
 
 
 def test_a_stage_that_failed_and_then_succeeds_is_one_finished_run(client: Any) -> None:
