@@ -140,6 +140,21 @@ def test_a_validation_loss_that_is_no_number_stops_it_too(bad):
     assert "\n" not in str(e.value)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_no_number_stops_it_though_the_loss_is_one(bad):
+    class Steep(Scripted):
+        def loss(self, model, batch):
+            loss = super().loss(model, batch)
+            if batch.step == 1:
+                loss.register_hook(lambda gradient: gradient * bad)
+            return loss
+
+    with pytest.raises(
+        GroundupError, match=r"gradient's norm is no number at step 2; got (nan|inf); .*some\.learning_rate"
+    ):
+        train(model_of_one_layer(), Steep([1.0] * 3), training_settings(), seed=0)
+
+
 def test_losses_and_samples_see_the_model_in_the_right_mode():
     task = Scripted([1.0, 1.0])
     train(model_of_one_layer(), task, training_settings(), seed=0)

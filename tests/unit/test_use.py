@@ -195,6 +195,7 @@ def test_bad_rows_are_told_and_kept(labeller, tmp_path):
     out, told, counts = labelled(labeller, write(tmp_path, "a.csv", data))
     rows = list(csv.reader(io.StringIO(out)))[1:]
     assert [row[0] for row in rows] == ["1", "2", "3", "4", "", "6", "7", "8"]
+    assert rows[6][1] == "a\0b"
     assert rows[2][1] == "a,b,c"  # nothing of a row with too many fields is lost
     problems = [row[4] for row in rows]
     assert problems == [
@@ -213,11 +214,13 @@ def test_bad_rows_are_told_and_kept(labeller, tmp_path):
 
 
 def test_a_tab_separated_file_keeps_its_quotation_marks(labeller, tmp_path):
-    out, told, _ = labelled(labeller, write(tmp_path, "a.tsv", 'label\ttext\nham\t"the" cat"\n'))
-    assert out.splitlines()[1].startswith('ham\t"the" cat"\t') or '"the" cat"' in next(
-        csv.reader(out.splitlines()[1:], delimiter="\t")
-    )
-    assert told == []
+    data = 'label\ttext\nham\t"the" cat"\nham\tone\ttwo\n'
+    out, told, _ = labelled(labeller, write(tmp_path, "a.tsv", data))
+    lines = out.splitlines()
+    assert lines[0] == "label\ttext\tpredicted\tprobability\tproblem"
+    assert lines[1].startswith('ham\t"the" cat"\t')
+    assert lines[2] == "ham\tone two\t\t\thas 3 fields, not 2"
+    assert len(told) == 1
 
 
 def test_a_file_of_lines_has_one_text_a_line(labeller, tmp_path):

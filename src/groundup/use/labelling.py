@@ -1,7 +1,7 @@
 """A classifier over texts: one, or a file that may be larger than memory."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -89,7 +89,7 @@ def label_file(labeller: Labeller, source: Path, target: TextIO, column: str, re
     with _opened(source) as file:
         rows = _rows(file, source, column)
         header = next(rows).fields
-        writer = csv.writer(target, delimiter=_delimiter(source) or ",", lineterminator="\n")
+        writer = csv.writer(target, lineterminator="\n", **_form(_delimiter(source) or ","))
         writer.writerow([*header, *ADDED])
         while batch := list(islice(rows, ROWS_AT_ONCE)):
             good = [row.text for row in batch if not row.problem]
@@ -127,6 +127,11 @@ def _delimiter(source: Path) -> str | None:
     return {".csv": ",", ".tsv": "\t"}.get(source.suffix.lower())
 
 
+def _form(delimiter: str) -> dict[str, Any]:
+    """What csv is told; between tabs a quotation mark is a character of the text, read and written as such."""
+    return {"delimiter": delimiter} | ({"quoting": csv.QUOTE_NONE, "quotechar": None} if delimiter == "\t" else {})
+
+
 def _rows(file: TextIO, source: Path, column: str) -> Iterator[_Row]:
     """The header, then every row."""
     delimiter = _delimiter(source)
@@ -137,11 +142,7 @@ def _rows(file: TextIO, source: Path, column: str) -> Iterator[_Row]:
             yield _row(number, [text], text)
         return
     csv.field_size_limit(1 << 30)
-    lines = _without_nul(file)
-    if delimiter == "\t":  # there a quotation mark is a character of the text
-        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(file, **_form(delimiter))
     header = next(reader, [])
     problems = [name for name in ADDED if name in header]
     if column not in header or problems:
@@ -158,15 +159,11 @@ def _rows(file: TextIO, source: Path, column: str) -> Iterator[_Row]:
             yield _Row(reader.line_num, [""] * len(header), problem="is empty")
         elif len(fields) != len(header):
             last = len(header) - 1
-            kept = [*fields[:last], delimiter.join(fields[last:])] + [""] * (len(header) - max(1, len(fields)))
+            joint = " " if delimiter == "\t" else delimiter  # a tab cannot stand in a field
+            kept = [*fields[:last], joint.join(fields[last:])] + [""] * (len(header) - max(1, len(fields)))
             yield _Row(reader.line_num, kept[: len(header)], problem=f"has {len(fields)} fields, not {len(header)}")
         else:
             yield _row(reader.line_num, fields, fields[at])
-
-
-def _without_nul(lines: Iterable[str]) -> Iterator[str]:
-    """NUL characters would end the reader; as this sign they stay visible."""
-    return (line.replace("\0", "\u2400") for line in lines)
 
 
 def _row(line: int, fields: list[str], text: str) -> _Row:
