@@ -14,6 +14,7 @@ from stages.paths import CLASSIFIER, PRETRAINED, REPORTS, SPLITS
 def finetune_cls(params: Any, run: StageRun) -> None:
     """Give the pretrained model a two-way head, fine-tune it on the messages, choose a threshold on validation."""
     from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
+    from groundup.model.lora import merge_lora
     from groundup.report.metrics import choose_threshold
     from groundup.tasks.classify import (
         ClassifyTask,
@@ -52,13 +53,14 @@ def finetune_cls(params: Any, run: StageRun) -> None:
             figures["writing"] = writing.metrics()
         seed_torch(params.seed, "class head")
         model = GPTClassifier(trunk, len(classes)).to(device)
-        choose_trainable(model, settings.trainable)
+        choose_trainable(model, settings.trainable, settings.lora)
         set_dropout(model, settings.dropout)
         task = ClassifyTask(rows, validation, classes, settings, trunk.config.context_length, params.seed, device)
         with TrainingProgress("finetune-cls") as progress:
             outcome = train(
                 model, task, settings, seed=params.seed, observers=[progress, run], keeper=checkpoints.part("sorting")
             )
+        merge_lora(model)
         threshold = choose_threshold(
             task.validation_labels, positive_probability(class_logits(model, validation)), settings.threshold_for
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 RAW = Path("data/raw")
+GIVEN_TO_PRETRAIN, GIVEN_TO_INSTRUCT = RAW / "weights" / "pretrain", RAW / "weights" / "finetune_instruct"
 TOKENS = Path("data/tokens")
 SPLITS = Path("data/splits")
 TOKENIZER = TOKENS / "tokenizer"

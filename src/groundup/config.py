@@ -28,7 +28,29 @@ GPT2_VOCAB_SIZE = 50257
 Device = str  # "auto", "cpu", "cuda", "cuda:1", "mps"
 Precision = Literal["auto", "fp32", "bf16"]
 TextKind = Literal["corpus", "messages", "instructions"]
-Trainable = Literal["head", "last_block", "last_two_blocks", "all"]
+Trainable = Literal["head", "last_block", "last_two_blocks", "all", "lora"]
+InitialWeights = Literal["gpt2", "copying"]
+LoraTarget = Literal["query_key_value", "project", "widen", "narrow"]
+
+
+@dataclass(frozen=True)
+class Gpt2Shape:
+    """What one of OpenAI's four models has other than the rest; all read 1,024 tokens."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+
+
+# Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", and the files' own descriptions.
+GPT2_SHAPES = {
+    "gpt2": Gpt2Shape(n_layers=12, d_model=768, n_heads=12),
+    "gpt2-medium": Gpt2Shape(n_layers=24, d_model=1024, n_heads=16),
+    "gpt2-large": Gpt2Shape(n_layers=36, d_model=1280, n_heads=20),
+    "gpt2-xl": Gpt2Shape(n_layers=48, d_model=1600, n_heads=25),
+}
+GPT2_CONTEXT_LENGTH = 1024
+SCRATCH, STAGE_BEFORE = "scratch", "pretrained"  # what a training begins with, if not with given weights
 
 
 @dataclass(frozen=True)
@@ -150,17 +172,33 @@ class TrainingParams(Section):
 
 @dataclass(frozen=True)
 class PretrainParams(TrainingParams):
-    """How long to pretrain, and what the sample in the log begins with.
+    """Where to begin, how long to pretrain, and what the sample in the log begins with.
 
-    `initial_weights: gpt2` are random as GPT-2's; `copying` ones can copy from the text above before they are trained.
+    `init` is `scratch`, or names weights to begin with: OpenAI's by name, or a file or folder of yours under
+    `data/own/`. With `max_steps: 0` they are used as they are.
+    `initial_weights` are those of `scratch`: `gpt2` for random ones as GPT-2's; `copying` ones can copy from the text
+    above before they are trained.
     `windows: documents` lets each window of text begin with a document; `anywhere` cuts the text wherever it falls.
     """
 
-    initial_weights: Literal["gpt2", "copying"]
-    max_steps: Positive
+    init: str
+    initial_weights: InitialWeights
+    max_steps: Count
     windows: Literal["documents", "anywhere"]
     sample_prompt: str
     sample_tokens: Count
+
+
+@dataclass(frozen=True)
+class LoraParams(Section):
+    """Of `trainable: lora`: two narrow matrices beside each target, whose product is added to it.
+
+    `rank` is their inner width (0: no target changes); what they add is scaled by `alpha / rank`.
+    """
+
+    rank: Count
+    alpha: PositiveFloat
+    targets: tuple[LoraTarget, ...]
 
 
 @dataclass(frozen=True)
@@ -175,6 +213,7 @@ class FinetuneClsParams(TrainingParams):
     language_learning_rate: PositiveFloat
     epochs: Positive
     trainable: Trainable
+    lora: LoraParams
     dropout: Rate
     class_balance: Literal["natural", "balanced"]
     positive_label: str
@@ -183,14 +222,17 @@ class FinetuneClsParams(TrainingParams):
 
 @dataclass(frozen=True)
 class FinetuneInstructParams(TrainingParams):
-    """`loss_on: response` asks the model for the answer only; `all` for the prompt as well.
+    """`init` is `pretrained`, the model of the stage before, or names other weights, as for `pretrain.init`.
 
+    `loss_on: response` asks the model for the answer only; `all` for the prompt as well.
     `from_random` trains a model with random weights in the same way, to show what pretraining buys.
     """
 
+    init: str
     from_random: bool
     epochs: Positive
     trainable: Trainable
+    lora: LoraParams
     dropout: Rate
     loss_on: Literal["response", "all"]
     sample_tokens: Count
@@ -412,8 +454,57 @@ def _check(params: Params) -> Iterator[tuple[str, object, str, str]]:
                 f"below {model.context_length}, to leave room for a prompt",
                 f"lower {key}",
             )
+    yield from _check_given_weights(params)
+    for name, tuned in (("finetune_cls", params.finetune_cls), ("finetune_instruct", params.finetune_instruct)):
+        if tuned.trainable == "lora" and not tuned.lora.targets:
+            yield f"{name}.lora.targets is empty", "[]", ", ".join(get_args(LoraTarget)), f"name {name}.lora.targets"
+    if params.finetune_instruct.trainable == "lora" and not params.finetune_instruct.lora.rank:
+        yield "finetune_instruct.lora.rank 0 trains nothing", 0, "1 or more", "raise finetune_instruct.lora.rank"
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", runtime.device):
         yield "runtime.device is unknown", runtime.device, "auto, cpu, cuda, cuda:N, mps", "set runtime.device to auto"
+
+
+def _check_given_weights(params: Params) -> Iterator[tuple[str, object, str, str]]:
+    """What goes with `pretrain.init` and what does not, as far as names tell it."""
+    model, init = params.model, params.pretrain.init
+    if init == SCRATCH and not params.pretrain.max_steps:
+        yield (
+            "pretrain.max_steps 0 would leave random weights, as pretrain.init is scratch",
+            0,
+            "1 or more",
+            "raise pretrain.max_steps, or name weights in pretrain.init",
+        )
+    for key, name in (("pretrain.init", init), ("finetune_instruct.init", params.finetune_instruct.init)):
+        usual = SCRATCH if key == "pretrain.init" else STAGE_BEFORE
+        if name != usual and name not in GPT2_SHAPES and "/" not in name:
+            yield (
+                f"{key} is unknown",
+                name,
+                f"{usual}, {', '.join(GPT2_SHAPES)}, or a file or folder under data/own/",
+                f"change {key}",
+            )
+        if name in GPT2_SHAPES and params.tokenize.tokenizer != "gpt2":
+            yield (
+                f"{key} {name} does not fit tokenize.tokenizer",
+                params.tokenize.tokenizer,
+                "gpt2, the vocabulary of these weights",
+                f"set tokenize.tokenizer to gpt2 and tokenize.vocab_size to {GPT2_VOCAB_SIZE}",
+            )
+    if init not in GPT2_SHAPES:
+        return
+    for field in fields(shape := GPT2_SHAPES[init]):
+        given, wanted = getattr(model, field.name), getattr(shape, field.name)
+        if given != wanted:
+            yield f"model.{field.name} does not fit pretrain.init {init}", given, str(wanted), f"set it to {wanted}"
+    if model.context_length > GPT2_CONTEXT_LENGTH:
+        yield (
+            f"model.context_length does not fit pretrain.init {init}",
+            model.context_length,
+            f"at most {GPT2_CONTEXT_LENGTH}",
+            "lower model.context_length",
+        )
+    if not model.bias:
+        yield f"model.bias does not fit pretrain.init {init}", "false", "true", "set model.bias to true"
 
 
 def training_sections(params: Params) -> list[tuple[str, TrainingParams]]:

@@ -57,12 +57,12 @@ def said_in_one_line() -> Iterator[None]:
         yield
     except GroundupError as error:
         for line in str(error).split("\n"):
-            _say(line)
+            say(line)
         sys.exit(1)
     except OSError as error:
         where = str(error.filename or "a file")
         remedy = REMEDIES.get(error.errno or 0, "").format(folder=os.path.dirname(where) or ".")
-        _say(f"{where}: {error.strerror or error}" + (f"; to mend it: {remedy}" if remedy else ""))
+        say(f"{where}: {error.strerror or error}" + (f"; to mend it: {remedy}" if remedy else ""))
         sys.exit(1)
 
 
@@ -77,14 +77,15 @@ def signals_said_in_one_line() -> Iterator[None]:
     try:
         yield
     except StoppedBySignal as stopped:
-        _say(f"stopped by {stopped}, what was finished is kept; `dvc repro` begins this stage again")
+        say(f"stopped by {stopped}, what was finished is kept; `dvc repro` begins this stage again")
         sys.exit(stopped.exit_code)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line on standard error."""
     print(f"groundup: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 

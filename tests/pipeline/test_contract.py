@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from imports import ROOT, SOURCE, closure
 
 from groundup.config import flatten, load_params, read_yaml
-from groundup.data.download import OWN_FOLDER
+from groundup.data.own import OWN_FOLDER
 from groundup.presets import compose
 from stages import paths
 from stages.common import ALWAYS, Declared, stage

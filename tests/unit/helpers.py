@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundup.config import FinetuneClsParams, FinetuneInstructParams, PretrainParams, TrainingParams
+from groundup.config import FinetuneClsParams, FinetuneInstructParams, LoraParams, PretrainParams, TrainingParams
 from groundup.data.token_store import TokenStore
 from groundup.model.gpt import GPT, GPTConfig
 from groundup.seeding import seed_torch
@@ -59,6 +59,8 @@ def token_store(documents: Sequence[Sequence[int]]) -> TokenStore:
     return TokenStore(tokens, np.cumsum([0, *map(len, documents)], dtype=np.int64))
 
 
+LORA = LoraParams(rank=2, alpha=4.0, targets=("query_key_value", "project", "widen", "narrow"))
+
 _TRAINING: dict[str, Any] = {
     "batch_size": 4,
     "grad_accum_steps": 1,
@@ -84,7 +86,14 @@ def training_settings(**changes: Any) -> TrainingParams:
 
 
 def pretrain_settings(**changes: Any) -> PretrainParams:
-    own = {"max_steps": 3, "initial_weights": "gpt2", "windows": "anywhere", "sample_prompt": "", "sample_tokens": 0}
+    own = {
+        "init": "scratch",
+        "max_steps": 3,
+        "initial_weights": "gpt2",
+        "windows": "anywhere",
+        "sample_prompt": "",
+        "sample_tokens": 0,
+    }
     return PretrainParams(**{**_TRAINING, **own, **changes})
 
 
@@ -95,6 +104,7 @@ def classifier_settings(**changes: Any) -> FinetuneClsParams:
         "language_learning_rate": 1e-3,
         "epochs": 1,
         "trainable": "all",
+        "lora": LORA,
         "dropout": 0.0,
         "class_balance": "natural",
         "positive_label": "spam",
@@ -107,7 +117,9 @@ def instruct_settings(**changes: Any) -> FinetuneInstructParams:
     own = {
         "epochs": 1,
         "trainable": "all",
+        "lora": LORA,
         "dropout": 0.0,
+        "init": "pretrained",
         "from_random": False,
         "loss_on": "response",
         "sample_tokens": 0,

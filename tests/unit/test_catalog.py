@@ -6,11 +6,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from groundup.config import GPT2_CONTEXT_LENGTH, GPT2_SHAPES
 from groundup.data.catalog import CATALOG, Source, entries
+from groundup.model.gpt import GPTConfig
 
 RAW_GITHUB = "https://raw.githubusercontent.com"
 OPENAI = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main"
 HUGGING_FACE = "https://huggingface.co/openai-community/gpt2/resolve/main"
+REVISIONS = {
+    "gpt2": "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+    "gpt2-medium": "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
+    "gpt2-large": "32b71b12589c2f8d625668d2335a01cac3249519",
+    "gpt2-xl": "15ea56dee5df4983c59b2538573817e1667135e2",
+}
 
 # name: (kind, file, bytes, sha256, rows, licence)
 FACTS = {
@@ -62,6 +70,17 @@ FACTS = {
         None,
         "MIT",
     ),
+    "gpt2": (
+        "weights",
+        "gpt2/model.safetensors",
+        548105171,
+        "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+        None,
+        "MIT",
+    ),
+    "gpt2-medium": ("weights", "gpt2-medium/model.safetensors", 1_521_000_000, None, None, "MIT"),
+    "gpt2-large": ("weights", "gpt2-large/model.safetensors", 3_249_000_000, None, None, "MIT"),
+    "gpt2-xl": ("weights", "gpt2-xl/model.safetensors", 6_434_000_000, None, None, "MIT"),
 }
 
 # name: where the file is, in the order in which to try
@@ -79,6 +98,10 @@ SOURCES = {
     ],
     "gpt2-merges": [Source(f"{OPENAI}/vocab.bpe"), Source(f"{HUGGING_FACE}/merges.txt")],
     "gpt2-encoder": [Source(f"{OPENAI}/encoder.json"), Source(f"{HUGGING_FACE}/vocab.json")],
+    **{
+        name: [Source(f"https://huggingface.co/openai-community/{name}/resolve/{revision}/model.safetensors")]
+        for name, revision in REVISIONS.items()
+    },
 }
 
 
@@ -102,7 +125,8 @@ def test_an_entry_is_safe_to_fetch(entry):
     path = PurePosixPath(entry.file)
     assert not path.is_absolute()
     assert ".." not in path.parts
-    assert re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
+    assert re.fullmatch(r"[0-9a-f]{64}", entry.sha256 or "0" * 64)
+    assert entry.sha256 or entry.kind == "weights"
     assert entry.sources
     assert all(urlsplit(source.url).scheme == "https" for source in entry.sources)
     assert entry.about
@@ -110,7 +134,7 @@ def test_an_entry_is_safe_to_fetch(entry):
 
 def test_names_files_and_hashes_stand_once():
     for field in ("name", "file", "sha256"):
-        values = [getattr(entry, field) for entry in CATALOG]
+        values = [value for entry in CATALOG if (value := getattr(entry, field)) is not None]
         assert len(set(values)) == len(values)
 
 
@@ -130,3 +154,13 @@ def test_gpt2_files_lie_where_the_tokenizer_looks_for_them():
     from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE
 
     assert {entry.file for entry in entries("vocabulary").values()} == {f"gpt2/{ENCODER_FILE}", f"gpt2/{MERGES_FILE}"}
+
+
+@pytest.mark.parametrize("name", sorted(GPT2_SHAPES))
+def test_the_limit_of_a_weights_file_leaves_room_for_its_numbers_and_little_more(name):
+    """What is not pinned must not fill a disk; the numbers are four bytes each, and each block has a mask of bytes."""
+    shape = GPT2_SHAPES[name]
+    config = GPTConfig(50257, GPT2_CONTEXT_LENGTH, shape.d_model, shape.n_layers, shape.n_heads)
+    numbers = 4 * config.n_parameters
+    with_masks_of_floats = numbers + 4 * shape.n_layers * GPT2_CONTEXT_LENGTH**2
+    assert numbers < entries("weights")[name].size_bytes < 1.001 * with_masks_of_floats

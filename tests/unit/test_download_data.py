@@ -50,7 +50,9 @@ def wanted(corpus=("tale",), messages="sms", instructions="asked"):
 
 def download_into(project, data, tokenizer="bpe"):
     shutil.rmtree(project / "raw", ignore_errors=True)
-    return download(data, tokenizer, project / "raw", project / "partials", lambda name: lambda done, total: None)
+    return download(
+        data, tokenizer, {}, project / "raw", project / "partials", lambda name: lambda done, total: None, print
+    )
 
 
 def refused(project, data):

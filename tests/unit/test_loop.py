@@ -293,6 +293,29 @@ def test_frozen_weights_stay_what_they_were_to_the_last_bit(which):
         assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
 
 
+def test_weights_that_training_makes_worse_are_kept_as_they_were_given():
+    model = model_of_one_layer()
+    before = model.weight.detach().clone()
+    outcome = train(model, Scripted([1.0, 2.0, 3.0], max_steps=2), training_settings(), seed=0, validate_first=True)
+    assert outcome.best_step == 0
+    assert torch.equal(model.weight, before)
+    assert [row["step"] for row in outcome.validation_rows] == [0, 1, 2]
+
+
+def test_a_training_without_steps_measures_and_changes_nothing():
+    model = tiny_gpt(vocab_size=257)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    task = language_task(max_steps=0)
+    witness = Witness()
+    outcome = train(model, task, task.settings, seed=0, observers=[witness], validate_first=True)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+    figures = outcome.metrics()
+    assert (figures["steps"], figures["best"]["step"], figures["final"]["step"]) == (0, 0, 0)
+    assert figures["best"]["loss_nats"] == figures["final"]["loss_nats"] > 0
+    assert "train_loss_nats" not in figures["final"]
+    assert [call[0] for call in witness.calls] == ["started", "validated", "ended"]
+
+
 def test_accumulated_batches_are_one_step_each():
     outcome, _ = trained(max_steps=2, grad_accum_steps=3, batch_size=2)
     assert outcome.steps == 2

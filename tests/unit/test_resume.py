@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
-from helpers import CPU, byte_tokenizer, pretrain_settings, tiny_gpt, token_store
+from helpers import CPU, LORA, byte_tokenizer, pretrain_settings, tiny_gpt, token_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ class Silent:
     def ended(self, outcome): ...
 
 
-def run(keeper=None, trainable="all", observer=None, **changes):
+def run(keeper=None, trainable="all", observer=None, validate_first=False, **changes):
     """One training in a process of its own, as far as the model can tell."""
     cuts = {name: changes.pop(name) for name in ("before_step", "in_validation_after") if name in changes}
     chosen = pretrain_settings(
@@ -72,9 +72,12 @@ def run(keeper=None, trainable="all", observer=None, **changes):
     for name, value in cuts.items():
         setattr(task, name, value)
     model = tiny_gpt(std=None, vocab_size=257, dropout=0.2)
-    choose_trainable(model, trainable)
+    torch.manual_seed(1)
+    choose_trainable(model, trainable, LORA)
     torch.rand(3)  # what came before must not matter
-    outcome = train(model, task, chosen, seed=0, observers=[observer or Silent()], keeper=keeper)
+    outcome = train(
+        model, task, chosen, seed=0, observers=[observer or Silent()], keeper=keeper, validate_first=validate_first
+    )
     return outcome, model.state_dict(), task.steps_done
 
 
@@ -97,11 +100,22 @@ def test_a_training_that_broke_off_goes_on_to_the_same_end(tmp_path, optimizer, 
     assert getattr(observer, "from_step", 0) == done_before
 
 
-def test_frozen_layers_come_back_too(tmp_path):
-    whole = run(trainable="last_block")
+@pytest.mark.parametrize("trainable", ["last_block", "lora"])
+def test_frozen_layers_come_back_too(tmp_path, trainable):
+    whole = run(trainable=trainable)
     with pytest.raises(PowerCutError):
-        run(Keeper(tmp_path, 0.0), trainable="last_block", before_step=5)
-    assert_same(whole, run(Keeper(tmp_path, 0.0), trainable="last_block"))
+        run(Keeper(tmp_path, 0.0), trainable=trainable, before_step=5)
+    names = resume._newest_whole(resume._states_in(tmp_path), CPU).tensors
+    assert not any(".blocks.0." in f".{name}" and "down" not in name and "up" not in name for name in names)
+    assert_same(whole, run(Keeper(tmp_path, 0.0), trainable=trainable))
+
+
+def test_a_training_that_validates_first_does_so_once(tmp_path):
+    whole = run(validate_first=True)
+    assert [row["step"] for row in whole[0].validation_rows][:2] == [0, 3]
+    with pytest.raises(PowerCutError):
+        run(Keeper(tmp_path, 0.0), validate_first=True, before_step=2)
+    assert_same(whole, run(Keeper(tmp_path, 0.0), validate_first=True))
 
 
 def test_keeping_states_changes_nothing(tmp_path):

@@ -100,7 +100,9 @@ def test_the_first_three_stages_need_no_network(tmp_path, monkeypatch, no_socket
     monkeypatch.delenv("GROUNDUP_MIRROR", raising=False)
     params = load_params()
     raw_folder, tokens, splits = (tmp_path / name for name in ("raw", "tokens", "splits"))
-    files = download(params.data, params.tokenize.tokenizer, raw_folder, tmp_path / "partial", lambda name: silent)
+    files = download(
+        params.data, params.tokenize.tokenizer, {}, raw_folder, tmp_path / "partial", lambda name: silent, print
+    )
     assert {file.licence for file in files} == {"MIT"}
     raw = read_raw(raw_folder)
     tokenizer = make_tokenizer(raw, raw_folder, params.tokenize, params.split, params.seed)

@@ -123,6 +123,10 @@ class Outcome:
     )
     samples: list[tuple[int, str]] = field(default_factory=lambda: [(1, "one\ntwo"), (2, "three")])
 
+    @property
+    def train_columns(self) -> list[str]:
+        return ["step", "tokens", "loss_nats"]
+
     def metrics(self) -> dict[str, Any]:
         return {"steps": 2, "best": {"loss_nats": 1.55555555}}
 
@@ -133,6 +137,12 @@ def test_a_training_report_is_two_curves_and_a_metrics_file(tmp_path: Path) -> N
     assert read_table(tmp_path / "train.csv")[1] == {"step": 2.0, "tokens": 20.0, "loss_nats": 1.98765}
     assert read_table(tmp_path / "validation.csv") == [{"step": 2.0, "tokens": 20.0, "loss_nats": 1.55556}]
     assert read_json(tmp_path / "metrics.json") == {"steps": 2, "best": {"loss_nats": 1.55556}, "threshold": 0.333333}
+
+
+def test_a_training_without_steps_has_a_table_without_rows(tmp_path: Path) -> None:
+    write_training_report(tmp_path, Outcome(train_rows=[]), {})  # type: ignore[arg-type]
+    assert (tmp_path / "train.csv").read_text() == "step,tokens,loss_nats\n"
+    assert read_table(tmp_path / "train.csv") == []
 
 
 def test_a_training_report_returns_the_metrics_that_stand_in_the_file(tmp_path: Path) -> None:

@@ -1,18 +1,18 @@
 """Bringing every wanted file to `data/raw/`: fetched, generated, or from the user's own folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from groundup.config import DataParams, SampleParams
 from groundup.data.catalog import Entry, Generated, entries, generated
 from groundup.data.fetch import Progress, fetch, mirror_folder
+from groundup.data.own import refuse_outside_own_folder
 from groundup.data.raw import MANIFEST_FILE, Kind, RawFile, count_rows
 from groundup.data.sample.make import make_sample
+from groundup.data.weights import bring_weights
 from groundup.errors import GroundupError
 from groundup.files import sha256_of_file, write_bytes_atomically, write_json_atomically
-
-OWN_FOLDER = Path("data/own")
 
 
 def wanted_files(data: DataParams, tokenizer: str) -> list[tuple[Kind, str]]:
@@ -27,14 +27,18 @@ def wanted_files(data: DataParams, tokenizer: str) -> list[tuple[Kind, str]]:
 def download(
     data: DataParams,
     tokenizer: str,
+    inits: Mapping[str, str],
     folder: Path,
     partial_folder: Path,
     progress: Callable[[str], Progress],
+    tell: Callable[[str], None],
 ) -> list[RawFile]:
     """Put every wanted file below `folder`, checked, with a manifest.
 
     Args:
+        inits: what each training begins with, by the section that says so.
         progress: gives, for a file's name, what is called with the bytes as they come.
+        tell: is given what a person should know.
     Raises: GroundupError for a name that is neither in the catalog nor a file under `data/own/`, for a file that no
         source gives, and for one that cannot be read as its kind.
     """
@@ -50,6 +54,8 @@ def download(
             _refuse_second(kind, target)
             fetch(entry, target, partial_folder, mirror_folder(), progress(name))
             files.append(_checked(entry, target))
+    for section, init in inits.items():
+        files += bring_weights(section, init, folder / "weights", partial_folder, progress, tell)
     write_json_atomically(folder / MANIFEST_FILE, {"files": [asdict(file) for file in files]})
     return files
 
@@ -75,6 +81,7 @@ def _checked(entry: Entry, path: Path) -> RawFile:
         raise GroundupError(
             f"{entry.name}: wrong number of rows", got=rows, allowed=str(entry.rows), do="report this as a bug"
         )
+    assert entry.sha256, "only weights may have none"
     return RawFile(
         entry.kind, entry.name, f"{entry.kind}/{entry.file}", entry.licence, entry.size_bytes, entry.sha256, rows
     )
@@ -94,12 +101,7 @@ def _take_own(kind: Kind, name: str, folder: Path) -> RawFile:
             allowed=f"{', '.join([*generated(kind), *entries(kind)])}, or a path such as data/own/{name}.txt",
             do=f"change data.{kind}",
         )
-    if not path.resolve().is_relative_to(OWN_FOLDER.resolve()):
-        raise GroundupError(
-            f"data.{kind}: your own files must lie in {OWN_FOLDER}/, where DVC sees when they change",
-            got=name,
-            do=f"copy the file there and set data.{kind} to {OWN_FOLDER}/{path.name}",
-        )
+    refuse_outside_own_folder(path, f"data.{kind}")
     if not path.is_file():
         raise GroundupError(f"data.{kind}: no such file", got=name, do=f"put the file there or change data.{kind}")
     rows = count_rows(kind, path)

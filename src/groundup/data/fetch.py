@@ -61,7 +61,9 @@ def fetch(entry: Entry, target: Path, partial_folder: Path, mirror: Path | None,
             failures.append(f"{source.url}: {failure}")
     raise GroundupError(
         f"{entry.name}: no source gave the file: {' | '.join(shorten(failure, 300) for failure in failures)}",
-        allowed=f"{entry.size_bytes} bytes with sha256 {entry.sha256[:12]}…",
+        allowed=f"{entry.size_bytes} bytes with sha256 {entry.sha256[:12]}…"
+        if entry.sha256
+        else f"at most {entry.size_bytes} bytes",
         do=f"connect to the internet, or set {MIRROR_VARIABLE} to a folder that holds {entry.file}",
     ) from None
 
@@ -84,8 +86,8 @@ def _from_url(entry: Entry, source: Source, target: Path, partial_folder: Path, 
         except SourceFailedError:
             partial.unlink()  # wrong bytes are no start for the next try
             raise
-        _put(partial, target)
-        partial.unlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(partial, target)
         return
     _transfer(source.url, partial, ARCHIVE_LIMIT_BYTES, progress)
     extracted = partial.with_suffix(".member")
@@ -175,6 +177,10 @@ def extract_member(archive: Path, member: str, target: Path, limit_bytes: int) -
 
 def _check(path: Path, entry: Entry, what: str) -> None:
     size = path.stat().st_size
+    if entry.sha256 is None:  # whoever asked for it looks at what it is
+        if size > entry.size_bytes:
+            raise SourceFailedError(f"{what} has {size} bytes, more than the {entry.size_bytes} allowed")
+        return
     if size != entry.size_bytes:
         raise SourceFailedError(f"{what} has {size} bytes, not {entry.size_bytes}")
     digest = sha256_of_file(path)

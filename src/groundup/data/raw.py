@@ -12,7 +12,7 @@ from groundup.files import read_json
 
 MANIFEST_FILE = "manifest.json"
 
-Kind = Literal["corpus", "messages", "instructions", "vocabulary"]
+Kind = Literal["corpus", "messages", "instructions", "vocabulary", "weights"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RawData:
 
 
 def count_rows(kind: Kind, path: Path) -> int | None:
-    """Documents, messages or instructions in a file, which is thereby known to be readable; None for a vocabulary."""
+    """Documents, messages or instructions in a file, which is thereby known to be readable; None for the rest."""
     if kind == "corpus":
         return len(read_documents(path, path.name))
     if kind == "messages":

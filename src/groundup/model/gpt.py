@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groundup.config import LoraParams
 from groundup.model.attention import CausalSelfAttention, KeyValueCache
 from groundup.model.layers import FeedForward, LayerNorm
+from groundup.model.lora import add_lora
 
 INITIAL_STD = 0.02  # GPT-2's
 
@@ -202,24 +204,28 @@ class GPTClassifier(nn.Module):
         return self.class_head(last)
 
 
-def choose_trainable(model: nn.Module, which: str) -> None:
+def choose_trainable(model: nn.Module, which: str, lora: LoraParams | None = None) -> None:
     """Freeze a model but for the layers that fine-tuning may change.
 
     Args:
         which: `head` (the output layer only), `last_block` and `last_two_blocks` (with the final norm and the head),
-            or `all`. A tied head is the token embedding, so `head` then trains that.
+            `all`, or `lora`: low-rank changes beside the blocks' matrices, and a classifier's head. A tied head is the
+            token embedding, so `head` then trains that; `lora` leaves it frozen.
     """
     trunk = model.trunk if isinstance(model, GPTClassifier) else model
     assert isinstance(trunk, GPT)
-    n_blocks = {"head": 0, "last_block": 1, "last_two_blocks": 2, "all": len(trunk.blocks)}[which]
+    n_blocks = {"head": 0, "lora": 0, "last_block": 1, "last_two_blocks": 2, "all": len(trunk.blocks)}[which]
     model.requires_grad_(which == "all")
     for block in list(trunk.blocks)[len(trunk.blocks) - n_blocks :]:
         block.requires_grad_(True)
     if n_blocks:
         trunk.final_norm.requires_grad_(True)
+    if which == "lora":
+        assert lora is not None, "LoRA has a rank, an alpha and targets"
+        add_lora(trunk.blocks, lora)
     if isinstance(model, GPTClassifier):
         model.class_head.requires_grad_(True)
-    else:
+    elif which != "lora":
         trunk.head_weight.requires_grad_(True)
 
 

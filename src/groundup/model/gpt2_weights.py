@@ -15,7 +15,7 @@ _BLOCK_NAMES = {
     "feed_forward.widen": "mlp.c_fc",
     "feed_forward.narrow": "mlp.c_proj",
 }
-_TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 
 def gpt2_name(name: str) -> str:
@@ -36,6 +36,6 @@ def gpt2_name(name: str) -> str:
 def to_gpt2(model: GPT) -> dict[str, Tensor]:
     """The model's weights as Hugging Face's `GPT2LMHeadModel` has them."""
     renamed = {gpt2_name(name): tensor for name, tensor in model.state_dict().items()}
-    weights = {name: tensor.T if name.endswith(_TRANSPOSED) else tensor for name, tensor in renamed.items()}
+    weights = {name: tensor.T if name.endswith(TRANSPOSED) else tensor for name, tensor in renamed.items()}
     weights.setdefault("lm_head.weight", weights["transformer.wte.weight"])  # the tied head
     return weights

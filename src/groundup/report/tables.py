@@ -32,11 +32,16 @@ def write_metrics(path: Path, figures: Mapping[str, Any]) -> None:
     write_json_atomically(path, rounded(figures))
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV file for `dvc plots`."""
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """A CSV file for `dvc plots`.
+
+    Args:
+        columns: those of the header, where there may be no rows to tell them.
+    """
     import pandas as pd
 
-    write_text_atomically(path, pd.DataFrame([rounded(row) for row in rows]).to_csv(index=False, lineterminator="\n"))
+    frame = pd.DataFrame([rounded(row) for row in rows], columns=columns)
+    write_text_atomically(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
 def read_table(path: Path) -> list[dict[str, float]]:
@@ -65,7 +70,7 @@ def write_training_report(folder: Path, outcome: Outcome, extra: Mapping[str, An
 
     Returns: the metrics.
     """
-    write_table(folder / TRAIN_FILE, [vars(row) for row in outcome.train_rows])
+    write_table(folder / TRAIN_FILE, [vars(row) for row in outcome.train_rows], outcome.train_columns)
     write_table(folder / VALIDATION_FILE, outcome.validation_rows)
     metrics: dict[str, Any] = rounded(outcome.metrics() | dict(extra))
     write_metrics(folder / METRICS_FILE, metrics)

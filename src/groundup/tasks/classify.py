@@ -178,6 +178,7 @@ def learn_to_write(
             "learning_rate": settings.language_learning_rate,
             "evaluation_interval": settings.language_steps,
         },
+        init="scratch",
         max_steps=settings.language_steps,
         windows="documents",
         initial_weights="gpt2",

@@ -17,8 +17,9 @@ from groundup.errors import GroundupError
 from groundup.files import missing_file
 from groundup.generate import generate
 from groundup.model.gpt import GPT, choose_trainable, set_dropout
+from groundup.model.lora import merge_lora
 from groundup.model.loss import IGNORE_INDEX, token_loss
-from groundup.seeding import numpy_generator
+from groundup.seeding import numpy_generator, seed_torch
 from groundup.tasks.language import TokenBatch
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -140,9 +141,12 @@ def fine_tune(
 
     Raises: as `train`.
     """
-    choose_trainable(model, settings.trainable)
+    seed_torch(seed, "lora")
+    choose_trainable(model, settings.trainable, settings.lora)
     set_dropout(model, settings.dropout)
-    return train(model, task, settings, seed=seed, observers=observers, keeper=keeper)
+    outcome = train(model, task, settings, seed=seed, observers=observers, keeper=keeper)
+    merge_lora(model)
+    return outcome
 
 
 @torch.no_grad()

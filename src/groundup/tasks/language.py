@@ -75,6 +75,8 @@ class LanguageTask:
         self.train, self.validation, self.tokenizer = train, validation, tokenizer
         self.settings, self.context_length, self.seed, self.device = settings, context_length, seed, device
         self.max_steps, self.learning_rate_key = settings.max_steps, learning_rate_key
+        if not self.max_steps:
+            return
         try:
             self._windows(0)
         except ValueError as error:

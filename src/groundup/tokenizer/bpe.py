@@ -11,6 +11,7 @@ pattern and the numbering of the bytes are GPT-2's (Radford et al. 2019). The bo
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 
 import regex
@@ -32,6 +33,7 @@ def byte_alphabet() -> list[int]:
     return printable + [byte for byte in range(256) if byte not in set(printable)]
 
 
+@lru_cache(maxsize=1)
 def byte_to_character() -> dict[int, str]:
     """GPT-2's stand-in character for each byte, which lets its files hold any bytes as visible text."""
     printable = byte_alphabet()[: 256 - 68]

@@ -86,17 +86,15 @@ class Tokenizer:
     def _id_of_byte(self) -> dict[int, int]:
         return {byte: token_id for token_id, byte in enumerate(byte_alphabet())}
 
+    def ids_by_token(self) -> dict[str, int]:
+        """The id of each token, <|endoftext|> included, spelled with a visible character for each byte."""
+        ids = {_visible(token): token_id for token_id, token in enumerate(self.vocabulary)}
+        return {**ids, END_OF_TEXT: self.end_of_text_id}
+
     def save(self, folder: Path) -> None:
         """Write GPT-2's two files into a folder."""
-        character = byte_to_character()
-
-        def visible(token: bytes) -> str:
-            return "".join(character[byte] for byte in token)
-
-        encoder = {visible(token): token_id for token_id, token in enumerate(self.vocabulary)}
-        encoder[END_OF_TEXT] = self.end_of_text_id
-        lines = ["#version: 0.2", *(f"{visible(left)} {visible(right)}" for left, right in self.merges)]
-        write_text_atomically(folder / ENCODER_FILE, json.dumps(encoder) + "\n")
+        lines = ["#version: 0.2", *(f"{_visible(left)} {_visible(right)}" for left, right in self.merges)]
+        write_text_atomically(folder / ENCODER_FILE, json.dumps(self.ids_by_token()) + "\n")
         write_text_atomically(folder / MERGES_FILE, "\n".join(lines) + "\n")
 
     @classmethod
@@ -138,6 +136,11 @@ class Tokenizer:
                 do="restore both, for example by running the tokenize stage again",
             )
         return tokenizer
+
+
+def _visible(token: bytes) -> str:
+    character = byte_to_character()
+    return "".join(character[byte] for byte in token)
 
 
 def split_token(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:

@@ -3,7 +3,6 @@
 Nothing that is read here can run code.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -12,18 +11,18 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from groundup.errors import GroundupError
-from groundup.files import missing_file, read_json, write_json_atomically
+from groundup.files import read_json, write_json_atomically
 from groundup.model.gpt import GPT, GPTClassifier, GPTConfig
 from groundup.tokenizer.encoding import Tokenizer
+from groundup.train.weights_file import copy_tensors, differences, tensor_shapes
 
 Model = TypeVar("Model", GPT, GPTClassifier)
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "model.json"
-PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
 
 
 def save_model(folder: Path, model: GPT | GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> None:
@@ -54,9 +53,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[GPT, T
     Raises: GroundupError if a file is missing or damaged, or if the weights do not fit the shape.
     """
     facts = _read_facts(folder, "language_model")
-    model = _built(folder, lambda: GPT(GPTConfig(**facts["config"])))
+    model = build_empty(lambda: GPT(GPTConfig(**facts["config"])), str(folder / DESCRIPTION_FILE), device)
     _load_weights(model, folder)
-    return model.to(device).eval(), _load_tokenizer(folder, model.config), facts
+    return model.eval(), _load_tokenizer(folder, model.config), facts
 
 
 def load_classifier(
@@ -67,9 +66,13 @@ def load_classifier(
     Raises: as `load_model`.
     """
     facts = _read_facts(folder, "classifier")
-    model = _built(folder, lambda: GPTClassifier(GPT(GPTConfig(**facts["config"])), len(facts["labels"])))
+    model = build_empty(
+        lambda: GPTClassifier(GPT(GPTConfig(**facts["config"])), len(facts["labels"])),
+        str(folder / DESCRIPTION_FILE),
+        device,
+    )
     _load_weights(model, folder)
-    return model.to(device).eval(), _load_tokenizer(folder, model.config), facts
+    return model.eval(), _load_tokenizer(folder, model.config), facts
 
 
 def _read_facts(folder: Path, kind: str) -> dict[str, Any]:
@@ -82,13 +85,19 @@ def _read_facts(folder: Path, kind: str) -> dict[str, Any]:
     return facts
 
 
-def _built(folder: Path, build: Callable[[], Model]) -> Model:
+def build_empty(build: Callable[[], Model], description: str, device: torch.device | str) -> Model:
+    """A model with memory for its weights but nothing in it yet: drawing random ones would be for nothing.
+
+    Args:
+        description: where the shape comes from, for who has to mend it.
+    Raises: GroundupError if the shape is none, or beyond all memory.
+    """
     try:
-        return build()
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a size beyond all memory
-        raise GroundupError(
-            f"{folder / DESCRIPTION_FILE}: no valid model shape", got=str(error), do="make the model again"
-        ) from None
+        with torch.device("meta"):
+            model = build()
+        return model.to_empty(device=device)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise GroundupError(f"{description}: no valid model shape", got=str(error), do="make the model again") from None
 
 
 def _load_tokenizer(folder: Path, config: GPTConfig) -> Tokenizer:
@@ -105,37 +114,11 @@ def _load_tokenizer(folder: Path, config: GPTConfig) -> Tokenizer:
 
 def _load_weights(model: nn.Module, folder: Path) -> None:
     path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise missing_file(path)
-    try:
-        weights = load_file(path)
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        if _looks_like_a_pickle(path):
-            raise GroundupError(
-                f"{path}: a pickle, as torch.save writes it, which could run any code when it is read",
-                allowed="weights in the safetensors format",
-                do="make the model again, or let whoever made the file save it with safetensors.torch.save_file",
-            ) from None
-        raise GroundupError(
-            f"{path}: damaged, or no safetensors file", got=str(error), do="make the model again"
-        ) from None
-    expected = model.state_dict()
-    wrong = [f"{name} is missing" for name in expected if name not in weights]
-    wrong += [f"{name} is not known" for name in weights if name not in expected]
-    wrong += [
-        f"{name} has shape {tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in weights and weights[name].shape != tensor.shape
-    ]
+    targets = model.state_dict()
+    wrong = differences({name: tuple(tensor.shape) for name, tensor in targets.items()}, tensor_shapes(path))
     if wrong:
         raise GroundupError(
             f"{path}: {len(wrong)} weights do not fit the model's shape: {', '.join(wrong[:3])}",
             do=f"make the model again, or restore {DESCRIPTION_FILE}",
         )
-    model.load_state_dict(weights)
-
-
-def _looks_like_a_pickle(path: Path) -> bool:
-    """Whether a file that is no safetensors file begins as a pickle, or as the zip archive that torch.save makes."""
-    with path.open("rb") as file:
-        return file.read(4).startswith((PICKLE_START, ZIP_START))
+    copy_tensors(path, targets.items())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 import torch
@@ -76,15 +76,21 @@ class Outcome:
     validation_rows: list[dict[str, float]] = field(default_factory=list)
     samples: list[tuple[int, str]] = field(default_factory=list)
 
+    @property
+    def train_columns(self) -> list[str]:
+        """What each row of training tells, where there is none too."""
+        return [each.name for each in fields(TrainRow)]
+
     def metrics(self) -> dict[str, Any]:
         """The figures for a metrics file: no times, no names of machines."""
         best = next(row for row in self.validation_rows if row["step"] == self.best_step)
+        last_train = {"train_loss_nats": self.train_rows[-1].loss_nats} if self.train_rows else {}
         return {
             "steps": self.steps,
             "tokens": self.tokens,
             "stopped_early": self.stopped_early,
             "best": best,
-            "final": {"train_loss_nats": self.train_rows[-1].loss_nats, **self.validation_rows[-1]},
+            "final": {**last_train, **self.validation_rows[-1]},
         }
 
 
@@ -96,17 +102,19 @@ def train(
     seed: int,
     observers: Sequence[Observer] = (),
     keeper: Keeper | None = None,
+    validate_first: bool = False,
 ) -> Outcome:
     """Train a model and leave it with the weights that did best on the validation side.
 
     Args:
+        validate_first: whether the weights as they are take part in that.
         keeper: keeps states, from which the training goes on if it was stopped, to the same end to the last bit.
     Raises: GroundupError if the loss or the gradient is no longer a number.
     """
     optimizer = make_optimizer(model, settings)
     precision = autocast(settings.precision, next(model.parameters()).device)
     outcome = Outcome()
-    best_weights = _copy_of_trainable(model)
+    best_weights = _copy_of_trainable(model) if task.max_steps else {}
     window = _Window()
     for observer in observers:
         observer.started(task.max_steps)
@@ -116,6 +124,8 @@ def train(
         outcome, best_weights, window = _restore(resumed, model, optimizer)
         for observer in observers:
             observer.resumed(outcome)
+    elif validate_first:
+        _validate(model, task, outcome, observers)
 
     with keeper.stops_after_a_step() if keeper else contextlib.nullcontext():
         # A state is one after a step and before what the step leads to: a row, a validation, new best weights.
@@ -173,7 +183,7 @@ def _state(
     window: _Window,
 ) -> State:
     """All that the rest of the training depends on. Batches, dropout and samples follow from seed and step."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {f"model.{name}": parameter.detach() for name, parameter in _trainable(model)}
     tensors |= {f"best.{name}": tensor for name, tensor in best_weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_state(model, optimizer).items()}
     facts = asdict(outcome)
@@ -189,7 +199,7 @@ def _restore(
     for name, tensor in state.tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
-    model.load_state_dict(parts["model"])
+    model.load_state_dict(parts["model"], strict=False)  # what is frozen is as it was loaded
     load_optimizer_state(model, optimizer, parts["optimizer"])
     facts = dict(state.facts["outcome"])
     outcome = Outcome(
@@ -243,7 +253,11 @@ def _check_finite(
 
 def _copy_of_trainable(model: nn.Module) -> dict[str, Tensor]:
     """The weights that training may change, set aside."""
-    return {name: parameter.detach().clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: parameter.detach().clone() for name, parameter in _trainable(model)}
+
+
+def _trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
 class _Window:

@@ -25,7 +25,8 @@ def make_optimizer(model: nn.Module, settings: TrainingParams) -> torch.optim.Op
     Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization"; the groups are GPT-2's and GPT-3's habit.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    hidden = [p for name, p in named if p.dim() == 2 and ".blocks." in f".{name}"]
+    # The narrow matrices of LoRA have other names; they have no directions to spare for Muon to balance.
+    hidden = [p for name, p in named if p.dim() == 2 and ".blocks." in f".{name}" and name.endswith(".weight")]
     if settings.optimizer != "muon":
         hidden = []
     by_muon = {id(parameter) for parameter in hidden}
