@@ -109,9 +109,11 @@ class DataParams(Section):
 
 @dataclass(frozen=True)
 class TokenizeParams(Section):
-    """`bpe` trains a vocabulary of `vocab_size` on the train side of `train_on`; `gpt2` loads OpenAI's."""
+    """`bpe` trains a vocabulary of `vocab_size` on the train side of `train_on`; `gpt2` loads OpenAI's; `given` takes
+    the one that lies beside the weights of `pretrain.init`.
+    """
 
-    tokenizer: Literal["bpe", "gpt2"]
+    tokenizer: Literal["bpe", "gpt2", "given"]
     vocab_size: Annotated[int, Within(ge=SMALLEST_VOCABULARY, le=1_000_000)]
     train_on: tuple[TextKind, ...]
 
@@ -473,6 +475,13 @@ def _check_given_weights(params: Params) -> Iterator[tuple[str, object, str, str
             0,
             "1 or more",
             "raise pretrain.max_steps, or name weights in pretrain.init",
+        )
+    if params.tokenize.tokenizer == "given" and "/" not in init:
+        yield (
+            "tokenize.tokenizer given asks for a folder of weights with their vocabulary",
+            f"pretrain.init {init}",
+            "a folder under data/own/",
+            "name it in pretrain.init, or set tokenize.tokenizer to bpe or gpt2",
         )
     for key, name in (("pretrain.init", init), ("finetune_instruct.init", params.finetune_instruct.init)):
         usual = SCRATCH if key == "pretrain.init" else STAGE_BEFORE

@@ -226,7 +226,7 @@ def test_settings_under_which_it_would_compute_something_else_are_refused(given,
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["vocab.json", "encoder.json", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["encoder.json", "tokenizer.json"])
 def test_another_vocabulary_beside_the_weights_is_refused(given, name):
     def write(ids):
         inner = {token: number for token, number in ids.items() if number != 256}

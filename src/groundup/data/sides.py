@@ -23,7 +23,7 @@ from groundup.data.token_store import SURPRISAL_FILE, TokenStore, save_array, wr
 from groundup.errors import GroundupError
 from groundup.files import read_json, write_json_atomically
 from groundup.tokenizer.bpe import train_bpe
-from groundup.tokenizer.encoding import Tokenizer
+from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer
 
 TOKENIZER_FOLDER = "tokenizer"
 DOCUMENTS_FILE = "documents.json"
@@ -74,6 +74,8 @@ def make_tokenizer(
     """The tokenizer that the parameters ask for: GPT-2's from its files, or one trained on the train side."""
     if tokenize.tokenizer == "gpt2":
         return Tokenizer.load(raw_folder / "vocabulary" / "gpt2")
+    if tokenize.tokenizer == "given":
+        return _given_tokenizer(raw_folder / "weights" / "pretrain", tokenize.vocab_size)
     vocabulary = train_bpe(train_texts(raw, plan_sides(raw, split, seed), tokenize.train_on), tokenize.vocab_size)
     if len(vocabulary) + 1 < tokenize.vocab_size:
         raise GroundupError(
@@ -83,6 +85,24 @@ def make_tokenizer(
             do="lower tokenize.vocab_size or add text",
         )
     return Tokenizer(vocabulary)
+
+
+def _given_tokenizer(folder: Path, vocab_size: int) -> Tokenizer:
+    if not (folder / ENCODER_FILE).is_file() or not (folder / MERGES_FILE).is_file():
+        raise GroundupError(
+            "tokenize.tokenizer given: there is no vocabulary beside the weights of pretrain.init",
+            allowed=f"{ENCODER_FILE} and {MERGES_FILE}, or vocab.json and merges.txt",
+            do="put both files there, or set tokenize.tokenizer to bpe or gpt2",
+        )
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocab_size != vocab_size:
+        raise GroundupError(
+            "tokenize.vocab_size is not that of the given vocabulary",
+            got=vocab_size,
+            allowed=str(tokenizer.vocab_size),
+            do=f"set tokenize.vocab_size to {tokenizer.vocab_size}",
+        )
+    return tokenizer
 
 
 def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:

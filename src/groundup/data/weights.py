@@ -20,12 +20,17 @@ from groundup.data.own import OWN_FOLDER, refuse_outside_own_folder
 from groundup.data.raw import RawFile
 from groundup.errors import GroundupError
 from groundup.files import read_json, sha256_of_file, write_json_atomically
+from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE
 
 KEPT_FOLDER, LOCK_FILE = "weights", "weights.lock.json"  # below the folder of unfinished transfers
 WEIGHTS_FILE, SOURCE_FILE = "model.safetensors", "source.json"
-# What may lie beside weights and says what they are.
+# What may lie beside weights and says what they are; Hugging Face's names for a vocabulary's files become ours.
 THEIR_CONFIG_FILE = "config.json"
-DESCRIPTIONS = (THEIR_CONFIG_FILE, "model.json", "tokenizer.json", "vocab.json", "encoder.json")
+DESCRIPTIONS = {
+    **{name: name for name in (THEIR_CONFIG_FILE, "model.json", "tokenizer.json", ENCODER_FILE, MERGES_FILE)},
+    "vocab.json": ENCODER_FILE,
+    "merges.txt": MERGES_FILE,
+}
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pth")
 
 
@@ -122,9 +127,9 @@ def _take_own(path: Path, key: str, target: Path) -> None:
                 allowed=f"one file {WEIGHTS_FILE}",
                 do="save it so, for example with save_pretrained(folder, max_shard_size='100GB')",
             )
-        for name in DESCRIPTIONS:
+        for name, ours in DESCRIPTIONS.items():
             if (path / name).is_file():
-                shutil.copyfile(path / name, target / name)
+                shutil.copyfile(path / name, target / ours)
     elif path.is_file():
         weights = path
     else:

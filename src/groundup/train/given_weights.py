@@ -17,7 +17,7 @@ from groundup.tokenizer.encoding import ENCODER_FILE, Tokenizer
 from groundup.train.checkpoint import DESCRIPTION_FILE, WEIGHTS_FILE, build_empty, load_model
 from groundup.train.weights_file import copy_tensors, differences, equal_in_file, tensor_shapes
 
-THEIR_CONFIG_FILE, THEIR_TOKENIZER_FILE, THEIR_VOCABULARY_FILE = "config.json", "tokenizer.json", "vocab.json"
+THEIR_CONFIG_FILE, THEIR_TOKENIZER_FILE = "config.json", "tokenizer.json"
 TOP = "transformer."  # what names begin with in files of a whole language model; OpenAI's begin without it
 # Hugging Face's files of GPT-2 also hold the causal masks, which no training changes; every model makes its own.
 MASKS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")
@@ -180,10 +180,9 @@ def _refuse_another_vocabulary(folder: Path, tokenizer: Tokenizer) -> None:
 
 
 def _vocabulary_beside(folder: Path) -> dict[str, int] | None:
-    for name in (ENCODER_FILE, THEIR_VOCABULARY_FILE):
-        if (folder / name).is_file():
-            vocabulary: dict[str, int] = read_json(folder / name)
-            return vocabulary
+    if (folder / ENCODER_FILE).is_file():
+        vocabulary: dict[str, int] = read_json(folder / ENCODER_FILE)
+        return vocabulary
     if (folder / THEIR_TOKENIZER_FILE).is_file():
         facts = read_json(folder / THEIR_TOKENIZER_FILE)
         return {
