@@ -152,6 +152,7 @@ class TrainingParams(Section):
     Units: `batch_size` in sequences, `*_interval` and `*_steps` in optimizer steps.
 
     `decay_steps` are the last ones, in which the schedule `warmup_stable_decay` lets the learning rate fall.
+    `weight_average` is how much of the average of the weights so far each step keeps; 0 averages nothing.
     """
 
     batch_size: Positive
@@ -166,6 +167,7 @@ class TrainingParams(Section):
     beta2: Rate
     max_grad_norm: PositiveFloat
     optimizer: Literal["adamw", "muon"]
+    weight_average: Rate
     evaluation_interval: Positive
     log_interval: Positive
     patience: Count

@@ -78,6 +78,7 @@ _TRAINING: dict[str, Any] = {
     "patience": 0,
     "precision": "fp32",
     "optimizer": "adamw",
+    "weight_average": 0.0,
 }
 
 

@@ -320,3 +320,29 @@ def test_accumulated_batches_are_one_step_each():
     outcome, _ = trained(max_steps=2, grad_accum_steps=3, batch_size=2)
     assert outcome.steps == 2
     assert outcome.tokens == 2 * 3 * 2 * 12
+
+
+def test_the_kept_weights_are_the_average_of_the_steps():
+    """One weight that each step moves by the learning rate: the average lags behind it, and is what is validated."""
+    task = Scripted([4.0, 3.0, 2.0])
+    model = model_of_one_layer()
+    torch.nn.init.zeros_(model.weight)
+    settings = training_settings(weight_average=0.5, schedule="constant", learning_rate=0.1, min_learning_rate=0.0)
+    train(model, task, settings, seed=0)
+    # Where gradients are equal AdamW moves by the learning rate: -0.1, -0.2, -0.3. Early weights count for more:
+    # 1 - 1/10, 1 - 2/11 and 1 - 3/12 of the new average.
+    average, wanted = 0.0, []
+    for step, weight in enumerate((-0.1, -0.2, -0.3), start=1):
+        keep = min(0.5, step / (9 + step))
+        average = keep * average + (1 - keep) * weight
+        wanted.append(average)
+    for found, expected in zip(task.weights, wanted, strict=True):
+        torch.testing.assert_close(found, torch.full_like(found, expected), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(model.weight.detach(), task.weights[-1])
+
+
+def test_averaging_does_not_change_what_the_steps_do():
+    plain, _ = trained()
+    averaged, _ = trained(weight_average=0.9)
+    assert [row.loss_nats for row in plain.train_rows] == [row.loss_nats for row in averaged.train_rows]
+    assert plain.validation_rows != averaged.validation_rows

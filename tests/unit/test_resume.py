@@ -100,6 +100,14 @@ def test_a_training_that_broke_off_goes_on_to_the_same_end(tmp_path, optimizer, 
     assert getattr(observer, "from_step", 0) == done_before
 
 
+@pytest.mark.parametrize("cut", [{"before_step": 5}, {"in_validation_after": 6}])
+def test_the_average_of_the_weights_comes_back_too(tmp_path, cut):
+    whole = run(weight_average=0.9)
+    with pytest.raises(PowerCutError):
+        run(Keeper(tmp_path, 0.0), weight_average=0.9, **cut)
+    assert_same(whole, run(Keeper(tmp_path, 0.0), weight_average=0.9))
+
+
 @pytest.mark.parametrize("trainable", ["last_block", "lora"])
 def test_frozen_layers_come_back_too(tmp_path, trainable):
     whole = run(trainable=trainable)

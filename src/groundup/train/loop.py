@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from groundup.config import TrainingParams
 from groundup.errors import GroundupError
 from groundup.seeding import seed_torch
+from groundup.train.average import WeightAverage
 from groundup.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
 from groundup.train.precision import autocast
 from groundup.train.resume import Keeper, State
@@ -115,13 +116,14 @@ def train(
     precision = autocast(settings.precision, next(model.parameters()).device)
     outcome = Outcome()
     best_weights = _copy_of_trainable(model) if task.max_steps else {}
+    average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
     window = _Window()
     for observer in observers:
         observer.started(task.max_steps)
     shared_steps = steps_that_any_length_shares(task.max_steps, settings)
     resumed = keeper.load(next(model.parameters()).device, shared_steps) if keeper else None
     if resumed:
-        outcome, best_weights, window = _restore(resumed, model, optimizer)
+        outcome, best_weights, window = _restore(resumed, model, optimizer, average)
         for observer in observers:
             observer.resumed(outcome)
     elif validate_first:
@@ -143,11 +145,13 @@ def train(
                 )
                 _check_finite("training loss", result.loss_nats, step + 1, task, settings, keeper)
                 _check_finite("gradient's norm", result.grad_norm, step + 1, task, settings, keeper)
+                if average:
+                    average.update(step + 1)
                 outcome.steps = step + 1
                 outcome.tokens += result.n_tokens
                 window.add(result.loss_nats, result.n_targets, result.n_tokens, result.grad_norm)
                 if keeper and (evaluates or keeper.due() or outcome.steps == shared_steps):
-                    state = _state(model, optimizer, best_weights, outcome, window)
+                    state = _state(model, optimizer, average, best_weights, outcome, window)
                     keeper.save(state, for_longer=outcome.steps == shared_steps)
                     keeper.stop_if_asked()
                     window.restart_clock()
@@ -159,14 +163,15 @@ def train(
                     observer.logged(row, window.tokens_per_s)
                 window = _Window()
             if evaluates:
-                with keeper.stops_at_once() if keeper else contextlib.nullcontext():
-                    improved = _validate(model, task, outcome, observers)
+                with average.in_the_model() if average else contextlib.nullcontext():
+                    with keeper.stops_at_once() if keeper else contextlib.nullcontext():
+                        improved = _validate(model, task, outcome, observers)
+                    if improved:
+                        best_weights = _copy_of_trainable(model)
                 validation_loss = outcome.validation_rows[-1]["loss_nats"]
                 _check_finite("validation loss", validation_loss, outcome.steps, task, settings, keeper)
                 window.restart_clock()
-                if improved:
-                    best_weights = _copy_of_trainable(model)
-                elif _waited_long_enough(outcome, settings.patience):
+                if not improved and _waited_long_enough(outcome, settings.patience):
                     outcome.stopped_early = not last
                     break
     model.load_state_dict(best_weights, strict=False)
@@ -178,6 +183,7 @@ def train(
 def _state(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
     best_weights: dict[str, Tensor],
     outcome: Outcome,
     window: _Window,
@@ -186,21 +192,25 @@ def _state(
     tensors = {f"model.{name}": parameter.detach() for name, parameter in _trainable(model)}
     tensors |= {f"best.{name}": tensor for name, tensor in best_weights.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_state(model, optimizer).items()}
+    if average:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.state().items()}
     facts = asdict(outcome)
     facts["best_loss_nats"] = None if math.isinf(outcome.best_loss_nats) else outcome.best_loss_nats
     return State(outcome.steps, tensors, {"outcome": facts, "window": window.sums()})
 
 
 def _restore(
-    state: State, model: nn.Module, optimizer: torch.optim.Optimizer
+    state: State, model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
 ) -> tuple[Outcome, dict[str, Tensor], _Window]:
     """Put the state into model and optimizer; returns what else it holds."""
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "average": {}}
     for name, tensor in state.tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
     model.load_state_dict(parts["model"], strict=False)  # what is frozen is as it was loaded
     load_optimizer_state(model, optimizer, parts["optimizer"])
+    if average:
+        average.load(parts["average"])
     facts = dict(state.facts["outcome"])
     outcome = Outcome(
         **facts
