@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/harness.py
 First: make repro; pip install --constraint constraints.txt --editable '.[harness]'
-It writes the rows of the two tasks in `benchmarks/harness/`, exports four models, and runs `lm_eval` on each, which
+It writes the rows of the three tasks in `benchmarks/harness/`, exports four models, and runs `lm_eval` on each, which
 fetches nothing. Then it answers the same rows with the models as they are here, and ends with an error if a
 log-likelihood, an answer or an accuracy is another.
 """
@@ -23,7 +23,7 @@ import torch
 
 from groundup.config import load_params
 from groundup.data.instructions import format_prompt
-from groundup.data.sample.skills import statement
+from groundup.data.sample.skills import question, statement
 from groundup.data.sample.world import Attribute, Being, World
 from groundup.export import export_model
 from groundup.model.gpt import GPT
@@ -37,11 +37,12 @@ TASKS = Path(__file__).parent / "harness"
 PLACE = Path("exports/harness")
 CLOSE_NATS = 1e-3
 LONGEST_ANSWER = 64  # tokens, as in benchmarks/harness/answers.yaml
-FACTS, ANSWERS = "groundup_facts", "groundup_answers"
+FACTS, ASKED, ANSWERS = "groundup_facts", "groundup_facts_asked", "groundup_answers"
+NAMES = (FACTS, ASKED, ANSWERS)
 
 
 def fact_rows(world: World) -> list[dict[str, Any]]:
-    """Every fact of the world as the beginning of a sentence, with all ends that it could have, one of them right."""
+    """Every fact of the world: its question, how the answer begins, all ends it could have, and which one is right."""
     rows = []
     for being in world.beings:
         for attribute in being.attributes:
@@ -49,8 +50,13 @@ def fact_rows(world: World) -> list[dict[str, Any]]:
             right = sentences.index(statement(being, attribute))
             begin = _shared_words(sentences)
             choices = [sentence.removeprefix(f"{begin} ") for sentence in sentences]
-            rows.append({"statement": begin[0].upper() + begin[1:], "choices": choices, "right": right})
+            asked = f"{_capital(question(being, attribute))}?"
+            rows.append({"question": asked, "statement": _capital(begin), "choices": choices, "right": right})
     return rows
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _alternatives(world: World, being: Being, attribute: Attribute) -> list[Being]:
@@ -81,7 +87,7 @@ def run_harness(model: str) -> dict[str, Any]:
     output = PLACE / "results" / model
     command = [
         *("lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={PLACE / model}"),
-        *("--include_path", str(TASKS), "--tasks", f"{FACTS},{ANSWERS}", "--device", "cpu", "--batch_size", "32"),
+        *("--include_path", str(TASKS), "--tasks", ",".join(NAMES), "--device", "cpu", "--batch_size", "32"),
         *("--log_samples", "--output_path", str(output)),
     ]
     print("$", " ".join(command), flush=True)
@@ -90,8 +96,8 @@ def run_harness(model: str) -> dict[str, Any]:
     (results,) = output.rglob("results_*.json")
     found = json.loads(results.read_text(encoding="utf-8"))["results"]
     samples = {}
-    for task in (FACTS, ANSWERS):
-        (file,) = output.rglob(f"samples_{task}_*.jsonl")
+    for task in NAMES:
+        (file,) = output.rglob(f"samples_{task}_[0-9]*.jsonl")
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         samples[task] = sorted(rows, key=lambda row: row["doc_id"])
     return {**found, "samples": samples}
@@ -108,30 +114,36 @@ def log_likelihood(model: GPT, tokenizer: Tokenizer, text: str, end: str) -> flo
     return float(scores.gather(1, torch.tensor(after)[:, None]).sum())
 
 
-def check(model: GPT, tokenizer: Tokenizer, test: InstructionRows, facts: list[dict[str, Any]], found: Any) -> str:
-    """What both say of a model, in one line.
+def check_facts(
+    model: GPT, tokenizer: Tokenizer, facts: list[dict[str, Any]], found: dict[str, Any], task: str
+) -> float:
+    """How far the harness's log-likelihoods are from ours at most.
 
-    Raises: AssertionError if the harness says something else than we do.
+    Raises: AssertionError if it is far, or if the harness counts another number of right choices.
     """
     furthest, n_right = 0.0, 0
-    for row, sample in zip(facts, found["samples"][FACTS], strict=True):
+    for row, sample in zip(facts, found["samples"][task], strict=True):
         assert sample["doc"] == row
-        ours = [log_likelihood(model, tokenizer, row["statement"], f" {choice}") for choice in row["choices"]]
+        text = row["statement"] if task == FACTS else f"{row['question']} {row['statement']}"
+        ours = [log_likelihood(model, tokenizer, text, f" {choice}") for choice in row["choices"]]
         theirs = [float(response[0]) for response in sample["filtered_resps"]]
         furthest = max(furthest, *(abs(a - b) for a, b in zip(ours, theirs, strict=True)))
         n_right += ours.index(max(ours)) == row["right"]
-    written = answers(model, test, list(range(len(test.rows))), tokenizer, LONGEST_ANSWER, batch_size=32)
-    right = [exact_match(answer.text, row.output) for answer, row in zip(written, test.rows, strict=True)]
-    same = [
-        answer.text == sample["filtered_resps"][0].strip()
-        for answer, sample in zip(written, found["samples"][ANSWERS], strict=True)
-    ]
-    accuracy, match = found[FACTS]["acc,none"], found[ANSWERS]["exact_match,none"]
     assert furthest < CLOSE_NATS, f"log-likelihoods differ by {furthest} nats"
-    assert abs(accuracy - n_right / len(facts)) < 1e-9, (accuracy, n_right / len(facts))
-    assert all(same), f"{same.count(False)} answers differ"
-    assert abs(match - sum(right) / len(right)) < 1e-9, (match, sum(right) / len(right))
-    return f"{accuracy:8.1%} {match:8.1%}   {furthest:.1e} nats, {sum(same)} of {len(same)} answers"
+    assert abs(found[task]["acc,none"] - n_right / len(facts)) < 1e-9, (found[task], n_right / len(facts))
+    return furthest
+
+
+def check_answers(model: GPT, tokenizer: Tokenizer, test: InstructionRows, found: dict[str, Any]) -> None:
+    """Compare the harness's answers with ours.
+
+    Raises: AssertionError if one is another, or if the harness counts another number of right ones.
+    """
+    written = answers(model, test, list(range(len(test.rows))), tokenizer, LONGEST_ANSWER, batch_size=32)
+    theirs = [sample["filtered_resps"][0].strip() for sample in found["samples"][ANSWERS]]
+    assert [answer.text for answer in written] == theirs, "answers differ"
+    right = [exact_match(answer.text, row.output) for answer, row in zip(written, test.rows, strict=True)]
+    assert abs(found[ANSWERS]["exact_match,none"] - sum(right) / len(right)) < 1e-9, (found[ANSWERS], sum(right))
 
 
 def main() -> None:
@@ -159,10 +171,14 @@ def main() -> None:
             export_model(folder, PLACE / name)
             found = run_harness(name)
             model, tokenizer, _ = load_model(folder)
-            lines.append(f"{name:12} {check(model, tokenizer, test, facts, found)}")
+            apart = max(check_facts(model, tokenizer, facts, found, task) for task in (FACTS, ASKED))
+            check_answers(model, tokenizer, test, found)
+            shares = [found[FACTS]["acc,none"], found[ASKED]["acc,none"], found[ANSWERS]["exact_match,none"]]
+            lines.append(f"{name:12} {' '.join(f'{share:8.1%}' for share in shares)}   {apart:.1e} nats")
     chance = sum(1 / len(row["choices"]) for row in facts) / len(facts)
     print(f"{len(facts)} facts (by chance {chance:.1%}), {len(prompts)} instructions")
-    print(f"{'model':12} {'facts':>8} {'answers':>8}   furthest apart from ours, and answers that are the same")
+    print("All answers are the same as ours, and so are the log-likelihoods up to the last column.")
+    print(f"{'model':12} {'facts':>8} {'asked':>8} {'answers':>8}")
     print("\n".join(lines))
 
 
