@@ -280,16 +280,32 @@ def _classify_file(labeller: Any, source: Path, target: Path | None, column: str
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["hf"]), default="hf", show_default=True, help="Hugging Face's.")
-@click.option("--out", "target", type=click.Path(path_type=Path), help="A new folder; else exports/<model's name>.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["hf", "gguf"]),
+    default="hf",
+    show_default=True,
+    help="hf: a folder in Hugging Face's form; gguf: a file for llama.cpp, of a language model.",
+)
+@click.option("--out", "target", type=click.Path(path_type=Path), help="A new folder or file; else in exports/.")
 def export(model: Path, form: str, target: Path | None) -> None:
     """Write the folder MODEL in a form that other tools load without this project."""
-    from groundup.export import export_model
-
-    place = target or Path("exports") / model.name
+    default = Path("exports") / model.resolve().name  # of "." too
     with _said():
-        export_model(model, place)
-    click.echo(f"{place} loads with transformers' AutoModel and AutoTokenizer")
+        if form == "gguf":
+            from groundup.export_gguf import export_gguf
+
+            place = target or default.with_name(f"{default.name}.gguf")
+            export_gguf(model, place)
+            loaded_by = "opens in llama.cpp"
+        else:
+            from groundup.export import export_model
+
+            place = target or default
+            export_model(model, place)
+            loaded_by = "loads with transformers' AutoModel and AutoTokenizer"
+    click.echo(f"{place} {loaded_by}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ FLOORS = {
     "groundup.tasks": 4,
     "groundup.report": 4,
     "groundup.export": 4,
+    "groundup.export_gguf": 4,
     "groundup.use": 4,
     "groundup.cli": 5,
     "stages": 5,

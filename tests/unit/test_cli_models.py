@@ -153,6 +153,27 @@ def test_export_writes_a_folder_once(project):
     assert (project / "other" / "config.json").exists()
 
 
+def test_export_writes_a_gguf_file_once(project):
+    pytest.importorskip("gguf")
+    assert output("export", "models/pretrained", "--format", "gguf") == "exports/pretrained.gguf opens in llama.cpp\n"
+    assert [path.name for path in (project / "exports").iterdir()] == ["pretrained.gguf"]
+    assert "there is something already" in refusal("export", "models/pretrained", "--format", "gguf")
+    assert "got classifier" in refusal("export", "models/classifier", "--format", "gguf", "--out", "other.gguf")
+    output("export", "models/instructed", "--format", "gguf", "--out", "other.gguf")
+    assert (project / "other.gguf").read_bytes().startswith(b"GGUF")
+
+
+def test_export_names_the_command_that_installs_what_it_lacks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    line = refusal("export", "models/pretrained", "--format", "gguf")
+    assert line.endswith(f"not installed; to mend it: run `{sys.executable} -m pip install gguf`")
+
+
+def test_an_export_of_this_folder_has_its_name(project, monkeypatch):
+    monkeypatch.chdir(project / "models" / "pretrained")
+    assert output("export", ".").startswith("exports/pretrained ")
+
+
 def test_a_reader_that_hangs_up_ends_the_writing_quietly(project):
     writer = subprocess.Popen(
         [sys.executable, "-m", "groundup.cli", "generate", "The", "--tokens", "140"],
