@@ -1,4 +1,4 @@
-"""Sorting messages into two classes."""
+"""Sorting messages into classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -16,6 +16,7 @@ from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPT, GPTClassifier, set_dropout
 from groundup.seeding import numpy_generator
+from groundup.tasks.classes import label_numbers, listed
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -64,22 +65,32 @@ class LabelledRows:
 
 
 def class_names(rows: LabelledRows, positive_label: str) -> list[str]:
-    """The two classes, the positive one last, so that its number is 1.
+    """The labels of the rows, in order; of two the positive one last, so that its number is 1.
 
-    Raises: GroundupError if the rows do not have exactly two labels, or if the positive one is not among them.
+    Raises: GroundupError if the rows have fewer than two labels, if the positive one is not one of two, or if a
+        positive one is named for more, which have none.
     """
     found = sorted(set(rows.labels))
-    if len(found) != 2:
+    if len(found) < 2:
         raise GroundupError(
             "finetune_cls: the train messages do not have two classes",
             got=", ".join(found) or "none",
-            allowed="rows of exactly two labels",
-            do="add messages of the missing class",
+            allowed="rows of at least two labels",
+            do="add messages of another class",
         )
+    if len(found) > 2:
+        if positive_label:
+            raise GroundupError(
+                f"finetune_cls.positive_label is for two labels, and these messages have {len(found)}",
+                got=positive_label,
+                allowed='"", as the most probable of more than two is called',
+                do=f'set finetune_cls.positive_label to "", or keep two labels of {listed(found)}',
+            )
+        return found
     if positive_label not in found:
         raise GroundupError(
             "finetune_cls.positive_label is not a label of the messages",
-            got=positive_label,
+            got=positive_label or '""',
             allowed=" or ".join(found),
             do="set finetune_cls.positive_label to one of them",
         )
@@ -103,8 +114,9 @@ class ClassifyTask:
     ) -> None:
         self.train, self.validation, self.settings = train, validation, settings
         self.context_length, self.seed, self.device = context_length, seed, device
-        self.labels = np.array([classes.index(label) for label in train.labels])
-        self.validation_labels = np.array([classes.index(label) for label in validation.labels])
+        self.labels = label_numbers(train.labels, classes, "train")
+        self.validation_labels = label_numbers(validation.labels, classes, "validation")
+        self.n_classes = len(classes)
         self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)
         self.max_steps = self.epochs.max_steps
 
@@ -112,8 +124,8 @@ class ClassifyTask:
         generator = numpy_generator(self.seed, "messages", epoch)
         rows = np.arange(len(self.labels))
         if self.settings.class_balance == "balanced":
-            # All rows of the rarer class, and as many of the other, drawn anew each epoch.
-            of_class = [rows[self.labels == number] for number in (0, 1)]
+            # All rows of the rarest class, and as many of each other one, drawn anew each epoch.
+            of_class = [rows[self.labels == number] for number in range(self.n_classes)]
             size = min(len(each) for each in of_class)
             rows = np.concatenate([np.sort(generator.choice(each, size, replace=False)) for each in of_class])
         lengths = self.train.store.lengths[rows]
@@ -218,9 +230,9 @@ def class_logits(model: GPTClassifier, rows: LabelledRows, batch_size: int = 64)
     return logits
 
 
-def positive_probability(logits: Tensor) -> np.ndarray:
-    """Probability of the positive class.
+def class_probabilities(logits: Tensor) -> np.ndarray:
+    """How probable each class is.
 
-    Shapes:  (N, 2) -> (N,)
+    Shapes:  (N, K) -> (N, K)
     """
-    return logits.double().softmax(dim=1)[:, 1].numpy()
+    return logits.double().softmax(dim=1).numpy()
