@@ -19,7 +19,8 @@ usual = settings(max_examples=300, deadline=None, derandomize=True, database=Non
 # What all of a file has wrong, where no line is to blame.
 OF_THE_WHOLE = (
     r"the file is empty",
-    r"a classifier between two classes needs rows of exactly two labels",
+    r"a classifier needs rows of at least two labels",
+    r"too many labels for so few rows",
     r"no column (label|text)",
     r"no instructions in it",
     r"not a list of instructions",

@@ -16,6 +16,7 @@ from groundup.errors import shorten
 
 RocCurves = Mapping[str, tuple[np.ndarray, np.ndarray]]  # whether a row is of the class, and its score, by name
 LONGEST_NAME = 40  # characters of a name that is drawn
+LEGIBLE = 40  # classes whose names and counts can be read in a picture
 FEW_CURVES = 10  # as many colours as matplotlib gives before they come again
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#7a9cc6", "#c1440e"
@@ -55,31 +56,32 @@ def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> No
     Shapes:  counts (K, K): a row for what they are, a column for what they were called
     """
     n = len(classes)
-    side, count_size, name_size = (3.6, 14.0, None) if n <= 2 else (max(4.2, 0.45 * n + 2), max(6.0, 13 - 0.35 * n), 8)
+    side = 3.6 if n <= 2 else min(20.0, max(4.2, 0.45 * n + 2))
     figure, axes = plt.subplots(figsize=(side, side - 0.4))
     axes.imshow(counts / counts.sum(axis=1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        if n > 2 and not count and row != column:
-            continue  # among many classes most pairs are never taken for each other, and their zeros hide the rest
+        if n > LEGIBLE or (n > 2 and not count and row != column):
+            continue  # among many classes most pairs are never taken for each other: their zeros would hide the rest
         light = count > counts[row].sum() / 2
-        colour = "white" if light else "black"
-        axes.text(column, row, str(count), ha="center", va="center", fontsize=count_size, color=colour)
-    names = classes if n <= 2 else [shorten(name, LONGEST_NAME) for name in classes]
-    axes.set(
-        title="test messages",
-        xlabel="called",
-        ylabel="is",
-        xticks=range(n),
-        yticks=range(n),
-        xticklabels=names,
-        yticklabels=names,
-    )
+        axes.text(
+            column,
+            row,
+            str(count),
+            ha="center",
+            va="center",
+            fontsize=14 if n <= 2 else max(7.0, 13 - 0.25 * n),
+            color="white" if light else "black",
+        )
+    shown = range(n if n <= LEGIBLE else 0)
+    axes.set(title="test messages", xlabel="called", ylabel="is", xticks=shown, yticks=shown)
+    if n <= LEGIBLE:
+        names = classes if n <= 2 else [shorten(name, LONGEST_NAME) for name in classes]
+        axes.set(xticklabels=names, yticklabels=names)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a $ in a label is a dollar
-        if name_size:
-            label.set_fontsize(name_size)
     if n > 2:
         plt.setp(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+        axes.tick_params(labelsize=8)
     _save(figure, path)
 
 
@@ -92,7 +94,8 @@ def plot_roc(path: Path, curves: RocCurves) -> None:
     colours = None if len(curves) <= FEW_CURVES else plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(curves)))
     for number, (name, (has_it, scores)) in enumerate(curves.items()):
         false_alarms, caught, _ = roc_curve(has_it, scores)
-        line = axes.plot(false_alarms, caught, label=shorten(name, LONGEST_NAME))[0]
+        named = number == 0 or len(curves) <= LEGIBLE
+        line = axes.plot(false_alarms, caught, label=shorten(name, LONGEST_NAME) if named else None)[0]
         if colours is not None:
             line.set_color(colours[number])
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
@@ -101,7 +104,7 @@ def plot_roc(path: Path, curves: RocCurves) -> None:
     if len(curves) <= 3:
         legend = axes.legend()
     else:  # so many names would cover the curves
-        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), fontsize=8, ncols=1 + len(curves) // 25)
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), fontsize=8, ncols=1 + (len(curves) > 25))
     for text in legend.get_texts():
         text.set_parse_math(False)
     _save(figure, path)
