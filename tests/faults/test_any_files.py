@@ -50,7 +50,19 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
-json_lines = st.lists(values.map(json.dumps) | texts, max_size=5).map(lambda each: "\n".join(each).encode())
+turns = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.sampled_from(["user", "assistant", "system", "tool"]) | values,
+        "from": st.sampled_from(["human", "gpt", "system", "bard"]) | values,
+        "content": texts | values,
+        "value": texts | values,
+    },
+)
+talks = st.dictionaries(
+    st.sampled_from(["messages", "conversations", "group", "kind"]), st.lists(turns, max_size=4) | values, max_size=2
+)
+json_lines = st.lists((values | talks).map(json.dumps) | texts, max_size=5).map(lambda each: "\n".join(each).encode())
 
 
 def refusal(read, name, data):
@@ -112,6 +124,11 @@ def test_a_file_of_documents(name, data):
         (read_messages, "a.csv", b'label,text\nham,"see, you"\nspam,win\n'),
         (read_instructions, "a.json", b'[{"instruction": "a", "output": "b"}]'),
         (read_instructions, "a.jsonl", b'{"instruction": "a", "output": "b"}\n'),
+        (
+            read_instructions,
+            "a.jsonl",
+            b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
+        ),
         (lambda path: read_documents(path, "a"), "a.txt", b"One day.\n"),
         (lambda path: read_documents(path, "a"), "a.jsonl", b'{"text": "One day."}\n'),
     ],

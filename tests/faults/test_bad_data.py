@@ -40,6 +40,31 @@ OWN_FILES = {
         "row 2 has no text under output",
     ),
     "instructions line": ("instructions", "bad.jsonl", b'{"instruction": "a", "output": "b"}\nno\n', "line 2 is not"),
+    "chat out of turn": (
+        "instructions",
+        "bad.jsonl",
+        b'{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"},'
+        b' {"role": "assistant", "content": "c"}]}\n',
+        "line 1, turn 2 is not the assistant's; got user",
+    ),
+    "chat without an answer": (
+        "instructions",
+        "bad.jsonl",
+        b'{"conversations": [{"from": "human", "value": "a"}]}\n',
+        "line 1 has no turn of the assistant",
+    ),
+    "chat of a tool": (
+        "instructions",
+        "bad.jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"messages": [{"role": "tool", "content": "a"}]}\n',
+        "line 2, turn 1 has no known role under role; got tool",
+    ),
+    "chat with a picture": (
+        "instructions",
+        "bad.jsonl",
+        b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}\n',
+        "line 1, turn 1 has no text under content",
+    ),
     "instructions half a character": (
         "instructions",
         "bad.json",

@@ -184,6 +184,7 @@ def evaluate_instructions(
     stand beside: the difference is what pretraining buys.
     """
     model, tokenizer, _ = load_model(folder, device)
+    test = test.within(model.config.context_length)
     samples = answered(model, test, tokenizer, settings)
     figures = {"response_loss_nats": response_loss(model, test, settings.batch_size)} | answer_figures(samples)
     if (folder / FROM_RANDOM).is_dir():
@@ -207,6 +208,7 @@ def answered(model: GPT, test: InstructionRows, tokenizer: Tokenizer, settings: 
             "ended": answer.ended,
             "kind": row.kind,
         }
+        | ({"history": row.as_row()["history"]} if row.history else {})
         for row, answer in zip(test.rows, given, strict=True)
     ]
 
