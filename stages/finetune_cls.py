@@ -15,12 +15,11 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     """Give the pretrained model a head for the classes, fine-tune it on the messages, choose a threshold for two."""
     from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
     from groundup.report.metrics import with_best_threshold
-    from groundup.tasks.classes import Classes
+    from groundup.tasks.classes import Classes, class_names
     from groundup.tasks.classify import (
         ClassifyTask,
         LabelledRows,
         class_logits,
-        class_names,
         class_probabilities,
         learn_to_write,
     )
@@ -36,7 +35,7 @@ def finetune_cls(params: Any, run: StageRun) -> None:
         device = prepare_runtime(params.runtime)
         trunk, tokenizer, _ = load_model(PRETRAINED, device)
         rows, validation = (LabelledRows.load(SPLITS / "messages" / side) for side in ("train", "validation"))
-        classes = class_names(rows, settings.positive_label)
+        classes = class_names(rows.labels, settings.positive_label)
         figures: dict[str, Any] = {}
         if settings.language_steps:
             with TrainingProgress("finetune-cls, writing messages") as progress:

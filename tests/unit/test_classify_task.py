@@ -13,11 +13,11 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
+from groundup.tasks.classes import class_names
 from groundup.tasks.classify import (
     ClassifyTask,
     LabelledRows,
     class_logits,
-    class_names,
     class_probabilities,
     learn_to_write,
 )
@@ -68,14 +68,14 @@ def test_a_long_message_keeps_its_beginning_and_its_last_token(rows):
 
 
 def test_the_positive_class_is_the_second(rows):
-    assert class_names(rows, "spam") == ["ham", "spam"]
-    assert class_names(rows, "ham") == ["spam", "ham"]
+    assert class_names(rows.labels, "spam") == ["ham", "spam"]
+    assert class_names(rows.labels, "ham") == ["spam", "ham"]
 
 
 @pytest.mark.parametrize("labels", [[], ["ham", "ham"]])
-def test_fewer_than_two_classes_are_refused(rows, labels):
+def test_fewer_than_two_classes_are_refused(labels):
     with pytest.raises(GroundupError, match="do not have two classes") as e:
-        class_names(LabelledRows(rows.store, rows.texts, labels), "spam")
+        class_names(labels, "spam")
     assert "\n" not in str(e.value)
 
 
@@ -89,18 +89,18 @@ THREE = ("eggs", "ham", "spam")
 
 def test_of_more_than_two_classes_none_is_positive(rows):
     many = in_three_classes(rows)
-    assert class_names(many, "") == list(THREE)
+    assert class_names(many.labels, "") == list(THREE)
     with pytest.raises(
         GroundupError, match="positive_label is for two labels, and these messages have 3; got spam"
     ) as e:
-        class_names(many, "spam")
+        class_names(many.labels, "spam")
     assert 'to mend it: set finetune_cls.positive_label to ""' in str(e.value)
     assert "\n" not in str(e.value)
 
 
 def test_of_two_classes_one_is_positive(rows):
     with pytest.raises(GroundupError, match='not a label of the messages; got ""; allowed: ham or spam') as e:
-        class_names(rows, "")
+        class_names(rows.labels, "")
     assert "\n" not in str(e.value)
 
 
@@ -143,7 +143,7 @@ def test_a_label_that_no_train_message_has_is_named(rows):
 
 def test_a_positive_label_that_no_message_has_is_refused(rows):
     with pytest.raises(GroundupError, match="positive_label is not a label of the messages; got eggs; allowed: ham or"):
-        class_names(rows, "eggs")
+        class_names(rows.labels, "eggs")
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])

@@ -52,6 +52,39 @@ class Classes:
         return probabilities[:, 1] if self.has_positive else probabilities.max(axis=1)
 
 
+def class_names(labels: Sequence[str], positive_label: str) -> list[str]:
+    """The labels of the train rows, in order; of two the positive one last, so that its number is 1.
+
+    Raises: GroundupError if there are fewer than two labels, if the positive one is not one of two, or if a
+        positive one is named for more, which have none.
+    """
+    found = sorted(set(labels))
+    if len(found) < 2:
+        raise GroundupError(
+            "finetune_cls: the train messages do not have two classes",
+            got=", ".join(found) or "none",
+            allowed="rows of at least two labels",
+            do="add messages of another class",
+        )
+    if len(found) > 2:
+        if positive_label:
+            raise GroundupError(
+                f"finetune_cls.positive_label is for two labels, and these messages have {len(found)}",
+                got=positive_label,
+                allowed='"", as the most probable of more than two is called',
+                do=f'set finetune_cls.positive_label to "", or keep two labels of {listed(found)}',
+            )
+        return found
+    if positive_label not in found:
+        raise GroundupError(
+            "finetune_cls.positive_label is not a label of the messages",
+            got=positive_label or '""',
+            allowed=" or ".join(found),
+            do="set finetune_cls.positive_label to one of them",
+        )
+    return [name for name in found if name != positive_label] + [positive_label]
+
+
 def label_numbers(labels: Sequence[str], names: Sequence[str], side: str) -> np.ndarray:
     """The numbers of the classes of some rows.
 

@@ -13,10 +13,9 @@ from groundup.config import FinetuneClsParams, PretrainParams, TrainingParams
 from groundup.data.batches import Epochs, bucketed_batches, pad
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
-from groundup.errors import GroundupError
 from groundup.model.gpt import GPT, GPTClassifier, set_dropout
 from groundup.seeding import numpy_generator
-from groundup.tasks.classes import label_numbers, listed
+from groundup.tasks.classes import label_numbers
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -62,39 +61,6 @@ class LabelledRows:
         """A message's tokens; of one longer than the context its beginning, with the end-of-text token last."""
         tokens = self.store[index]
         return tokens if len(tokens) <= context_length else np.append(tokens[: context_length - 1], tokens[-1])
-
-
-def class_names(rows: LabelledRows, positive_label: str) -> list[str]:
-    """The labels of the rows, in order; of two the positive one last, so that its number is 1.
-
-    Raises: GroundupError if the rows have fewer than two labels, if the positive one is not one of two, or if a
-        positive one is named for more, which have none.
-    """
-    found = sorted(set(rows.labels))
-    if len(found) < 2:
-        raise GroundupError(
-            "finetune_cls: the train messages do not have two classes",
-            got=", ".join(found) or "none",
-            allowed="rows of at least two labels",
-            do="add messages of another class",
-        )
-    if len(found) > 2:
-        if positive_label:
-            raise GroundupError(
-                f"finetune_cls.positive_label is for two labels, and these messages have {len(found)}",
-                got=positive_label,
-                allowed='"", as the most probable of more than two is called',
-                do=f'set finetune_cls.positive_label to "", or keep two labels of {listed(found)}',
-            )
-        return found
-    if positive_label not in found:
-        raise GroundupError(
-            "finetune_cls.positive_label is not a label of the messages",
-            got=positive_label or '""',
-            allowed=" or ".join(found),
-            do="set finetune_cls.positive_label to one of them",
-        )
-    return [name for name in found if name != positive_label] + [positive_label]
 
 
 class ClassifyTask:
