@@ -374,3 +374,14 @@ def test_no_figure_of_many_classes_is_hard_coded(keys: tuple[str, ...]) -> None:
     not_shown = of_a_baseline and ("per_class" in keys or keys[-1] in ("accuracy_low", "accuracy_high"))
     same = render(summary=changed, classes=NAMES) == render(summary=OF_MANY, classes=NAMES)
     assert same == not_shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_turns_before_a_question_are_shown_as_code(text: str) -> None:
+    row = answer("Where is it?", "", "there", "here") | {"history": [["Who?", text], [text, "I."]]}
+    report = render(answers=[row, answer("Alone?", "", "yes", "no")])
+    assert "Answer 1 in turn 3 of a conversation, token F1 0.25:" in report
+    assert "Answer 2, token F1 0.25:" in report
+    assert "hostile" not in outside_of_code(report)
+    assert in_code(report).count("hostile") == 2 * text.count("hostile")
+    assert report.count("before: ") == 2
