@@ -12,17 +12,17 @@ from stages.paths import CLASSIFIER, PRETRAINED, REPORTS, SPLITS
 
 @stage("finetune-cls", reads=("seed", "finetune_cls"))
 def finetune_cls(params: Any, run: StageRun) -> None:
-    """Give the pretrained model a two-way head, fine-tune it on the messages, choose a threshold on validation."""
+    """Give the pretrained model a head for the classes, fine-tune it on the messages, choose a threshold for two."""
     from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
     from groundup.model.lora import merge_lora
-    from groundup.report.metrics import choose_threshold
+    from groundup.report.metrics import with_best_threshold
+    from groundup.tasks.classes import Classes, class_names
     from groundup.tasks.classify import (
         ClassifyTask,
         LabelledRows,
         class_logits,
-        class_names,
+        class_probabilities,
         learn_to_write,
-        positive_probability,
     )
     from groundup.train.checkpoint import load_model, save_model
     from groundup.train.loop import train
@@ -36,7 +36,7 @@ def finetune_cls(params: Any, run: StageRun) -> None:
         device = prepare_runtime(params.runtime)
         trunk, tokenizer, _ = load_model(PRETRAINED, device)
         rows, validation = (LabelledRows.load(SPLITS / "messages" / side) for side in ("train", "validation"))
-        classes = class_names(rows, settings.positive_label)
+        classes = class_names(rows.labels, settings.positive_label)
         figures: dict[str, Any] = {}
         if settings.language_steps:
             with TrainingProgress("finetune-cls, writing messages") as progress:
@@ -61,13 +61,13 @@ def finetune_cls(params: Any, run: StageRun) -> None:
                 model, task, settings, seed=params.seed, observers=[progress, run], keeper=checkpoints.part("sorting")
             )
         merge_lora(model)
-        threshold = choose_threshold(
-            task.validation_labels, positive_probability(class_logits(model, validation)), settings.threshold_for
-        )
+        probabilities = class_probabilities(class_logits(model, validation))
+        rule = with_best_threshold(Classes(classes), task.validation_labels, probabilities, settings.threshold_for)
         with folder_written_atomically(CLASSIFIER) as folder:
-            facts = {"labels": classes, "threshold": threshold, "threshold_for": settings.threshold_for}
+            facts = {"labels": classes, "threshold": rule.threshold, "threshold_for": settings.threshold_for}
             save_model(folder, model, tokenizer, facts)
-        figures["threshold"] = threshold
+        if rule.threshold is not None:
+            figures["threshold"] = rule.threshold
         run.log_figures(write_training_report(REPORTS / "finetune_cls", outcome, figures))
         run.log_path(CLASSIFIER)
 

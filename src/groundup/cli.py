@@ -77,15 +77,25 @@ def preset(name: str, flags: bool) -> None:
 
 @main.command()
 def check() -> None:
-    """Check params.yaml without running anything, and mend what a kill left of DVC's files."""
+    """Check params.yaml and the labels of your own messages, and mend what a kill left of DVC's files."""
     from groundup.config import load_params
     from groundup.dvc_files import mend_dvc_files
 
     with said_in_one_line():
-        load_params()
+        params = load_params()
+        _check_labels(params.data.messages, params.finetune_cls.positive_label)
         for line in mend_dvc_files():
             click.echo(line)
     click.echo("params.yaml is valid")
+
+
+def _check_labels(messages: str, positive_label: str) -> None:
+    """Whether the positive label fits a file of one's own; finetune-cls would say so only after the pretraining."""
+    from groundup.data.messages import read_messages
+    from groundup.tasks.classes import class_names
+
+    if Path(messages).is_file():
+        class_names([row.label for row in read_messages(Path(messages))], positive_label)
 
 
 @main.command()

@@ -207,7 +207,9 @@ class LoraParams(Section):
 
 @dataclass(frozen=True)
 class FinetuneClsParams(TrainingParams):
-    """`class_balance: balanced` draws as many rows of each class per epoch as the rarer one has.
+    """`class_balance: balanced` draws as many rows of each class per epoch as the rarest one has.
+
+    `positive_label` is one of two labels; with more it is empty, and `threshold_for` has no use.
 
     Before it learns to tell the classes apart, the model learns for `language_steps` steps to write such messages.
     """

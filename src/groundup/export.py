@@ -2,7 +2,8 @@
 
 A language model becomes a `GPT2LMHeadModel`, a classifier a `GPT2ForSequenceClassification`. Where those have no place
 for something, or want something more: a model without biases gets biases of zero, and the bias of the class head goes
-into that of the final norm, which the class head alone reads. The tokenizer is one `tokenizer.json`.
+into that of the final norm, which the class head alone reads (and which has room for it where there are at most as many
+classes as features). The tokenizer is one `tokenizer.json`.
 """
 
 import json
@@ -20,6 +21,7 @@ from groundup.tokenizer.bpe import END_OF_TEXT
 from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer
 from groundup.train.checkpoint import DESCRIPTION_FILE, load_classifier, load_model, write_safetensors
 
+LOST_IN_SCORES = 1e-4  # what the class head's bias may lose on its way
 PAD = "<|pad|>"  # of exported classifiers alone: a message ends with <|endoftext|>, which cannot be padding as well
 
 
@@ -67,7 +69,17 @@ def _classifier_weights(classifier: GPTClassifier) -> dict[str, Tensor]:
     # Hugging Face's class head has no bias. It reads nothing but the final norm: a shift there that the head turns into
     # the bias does the same.
     shift = torch.linalg.pinv(head.weight.detach().double()) @ head.bias.detach().double()
-    weights["transformer.ln_f.bias"] = (weights["transformer.ln_f.bias"].double() + shift).float()
+    before = weights["transformer.ln_f.bias"].double()
+    weights["transformer.ln_f.bias"] = (before + shift).float()
+    arrived = head.weight.detach().double() @ (weights["transformer.ln_f.bias"].double() - before)
+    lost = float((arrived - head.bias.detach().double()).abs().max())
+    if lost > LOST_IN_SCORES:
+        raise GroundupError(
+            "the class head's bias has no place in GPT2ForSequenceClassification, whose class head has none",
+            got=f"{head.out_features} classes and {head.in_features} features; scores would be {lost:.2g} off",
+            allowed="at most as many classes as model.d_model, with class weights that do not depend on each other",
+            do="train with a larger model.d_model or with fewer labels",
+        )
     weights["score.weight"] = head.weight.detach()
     embedding = weights["transformer.wte.weight"]
     weights["transformer.wte.weight"] = torch.cat([embedding, torch.zeros(1, embedding.shape[1])])  # the padding's
@@ -103,7 +115,7 @@ def _language_config(model: GPT, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _classifier_config(classifier: GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> dict[str, Any]:
-    labels = facts["labels"]
+    labels, threshold = facts["labels"], facts["threshold"]
     return {
         **_config(classifier.trunk, tokenizer),
         "architectures": ["GPT2ForSequenceClassification"],
@@ -112,7 +124,8 @@ def _classifier_config(classifier: GPTClassifier, tokenizer: Tokenizer, facts: d
         "id2label": dict(enumerate(labels)),
         "label2id": {label: number for number, label in enumerate(labels)},
         "problem_type": "single_label_classification",
-        "threshold": facts["threshold"],  # of the last label's probability; transformers keeps it and does not use it
+        # Of the last of two labels' probability; transformers keeps it and does not use it.
+        **({} if threshold is None else {"threshold": threshold}),
     }
 
 

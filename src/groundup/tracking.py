@@ -335,7 +335,7 @@ def flat_figures(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]
 
 
 def _metric_key(key: str) -> str:
-    return re.sub(r"[^\w./ -]", "_", key)  # what MLflow accepts in a name
+    return re.sub(r"[^\w. -]", "_", key)  # what MLflow accepts in a name; a label such as a//b would be no path to it
 
 
 @contextlib.contextmanager

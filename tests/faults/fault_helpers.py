@@ -65,7 +65,7 @@ def fill_own_folder(folder: Path) -> None:
     (own / "story.txt").write_text(story(40), encoding="utf-8")
     rows = "".join(f"{row.label}\t{row.text}\n" for row in messages(40))
     (own / "messages.tsv").write_text(rows, encoding="utf-8")
-    answers = json.dumps([vars(row) for row in instructions(20)])
+    answers = json.dumps([row.as_row() for row in instructions(20)])
     (own / "instructions.json").write_text(answers, encoding="utf-8")
 
 

@@ -19,7 +19,8 @@ usual = settings(max_examples=300, deadline=None, derandomize=True, database=Non
 # What all of a file has wrong, where no line is to blame.
 OF_THE_WHOLE = (
     r"the file is empty",
-    r"a classifier between two classes needs rows of exactly two labels",
+    r"a classifier needs rows of at least two labels",
+    r"too many labels for so few rows",
     r"no column (label|text)",
     r"no instructions in it",
     r"not a list of instructions",
@@ -49,7 +50,19 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
-json_lines = st.lists(values.map(json.dumps) | texts, max_size=5).map(lambda each: "\n".join(each).encode())
+turns = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": st.sampled_from(["user", "assistant", "system", "tool"]) | values,
+        "from": st.sampled_from(["human", "gpt", "system", "bard"]) | values,
+        "content": texts | values,
+        "value": texts | values,
+    },
+)
+talks = st.dictionaries(
+    st.sampled_from(["messages", "conversations", "group", "kind"]), st.lists(turns, max_size=4) | values, max_size=2
+)
+json_lines = st.lists((values | talks).map(json.dumps) | texts, max_size=5).map(lambda each: "\n".join(each).encode())
 
 
 def refusal(read, name, data):
@@ -111,6 +124,11 @@ def test_a_file_of_documents(name, data):
         (read_messages, "a.csv", b'label,text\nham,"see, you"\nspam,win\n'),
         (read_instructions, "a.json", b'[{"instruction": "a", "output": "b"}]'),
         (read_instructions, "a.jsonl", b'{"instruction": "a", "output": "b"}\n'),
+        (
+            read_instructions,
+            "a.jsonl",
+            b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n',
+        ),
         (lambda path: read_documents(path, "a"), "a.txt", b"One day.\n"),
         (lambda path: read_documents(path, "a"), "a.jsonl", b'{"text": "One day."}\n'),
     ],

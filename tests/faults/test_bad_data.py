@@ -18,8 +18,13 @@ OWN_FILES = {
     "messages empty": ("messages", "bad.tsv", b"", "the file is empty"),
     "messages without label": ("messages", "bad.tsv", LABELLED.encode() + b"hello\n", "line 3 has no label; got hello"),
     "messages without text": ("messages", "bad.tsv", LABELLED.encode() + b"ham\t\n", "line 3 has no text"),
-    "messages of one class": ("messages", "bad.tsv", b"ham\ta\nham\tb\n", "exactly two labels; got ham"),
-    "messages of three classes": ("messages", "bad.tsv", LABELLED.encode() + b"eggs\tb\n", "got eggs, ham, spam"),
+    "messages of one class": ("messages", "bad.tsv", b"ham\ta\nham\tb\n", "at least two labels; got ham"),
+    "messages with a label for each row": (
+        "messages",
+        "bad.tsv",
+        b"see you\tham\nhello\tham\nwin now\tspam\n",
+        "too many labels for so few rows; got 3 labels in 3 rows, such as hello",
+    ),
     "messages latin-1": ("messages", "bad.tsv", LABELLED.encode() + b"ham\t\xe9\n", "line 3 is not UTF-8"),
     "csv without columns": ("messages", "bad.csv", b"ham,a\nspam,b\n", "no column label and no column text"),
     "csv without label": ("messages", "bad.csv", b"label,text\nham,a\n,b\n", "line 3 has no label"),
@@ -35,6 +40,31 @@ OWN_FILES = {
         "row 2 has no text under output",
     ),
     "instructions line": ("instructions", "bad.jsonl", b'{"instruction": "a", "output": "b"}\nno\n', "line 2 is not"),
+    "chat out of turn": (
+        "instructions",
+        "bad.jsonl",
+        b'{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"},'
+        b' {"role": "assistant", "content": "c"}]}\n',
+        "line 1, turn 2 is not the assistant's; got user",
+    ),
+    "chat without an answer": (
+        "instructions",
+        "bad.jsonl",
+        b'{"conversations": [{"from": "human", "value": "a"}]}\n',
+        "line 1 has no turn of the assistant",
+    ),
+    "chat of a tool": (
+        "instructions",
+        "bad.jsonl",
+        b'{"instruction": "a", "output": "b"}\n{"messages": [{"role": "tool", "content": "a"}]}\n',
+        "line 2, turn 1 has no known role under role; got tool",
+    ),
+    "chat with a picture": (
+        "instructions",
+        "bad.jsonl",
+        b'{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}\n',
+        "line 1, turn 1 has no text under content",
+    ),
     "instructions half a character": (
         "instructions",
         "bad.json",

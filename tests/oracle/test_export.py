@@ -96,6 +96,49 @@ def test_a_classifier_gives_the_same_scores_for_padded_texts(tmp_path, tokenizer
     assert theirs.config.threshold == 0.4
 
 
+def classifier_of(tokenizer, n_classes, **shape):
+    classifier = GPTClassifier(random_model(tokenizer, **shape), n_classes).eval()
+    with torch.no_grad():
+        classifier.class_head.weight.normal_()
+        classifier.class_head.bias.normal_(std=2.0)
+    return classifier
+
+
+@pytest.mark.parametrize(("n_classes", "d_model"), [(4, 16), (3, 40), (20, 64), (16, 16)])
+def test_a_classifier_of_many_classes_gives_the_same_scores_and_names(tmp_path, tokenizer, n_classes, d_model):
+    classifier = classifier_of(tokenizer, n_classes, d_model=d_model)
+    labels = [f"label {number}" for number in range(n_classes)]
+    folder = exported(tmp_path, classifier, tokenizer, labels=labels, threshold=None)
+    theirs = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    texts = ["The cat!", "the rat sat on", "!!"]
+    batch = AutoTokenizer.from_pretrained(folder)(texts, return_tensors="pt", padding=True)
+    rows = [[*tokenizer.encode(text), tokenizer.end_of_text_id] for text in texts]
+    ours = torch.zeros(3, max(map(len, rows)), dtype=torch.long)
+    for number, row in enumerate(rows):
+        ours[number, : len(row)] = torch.tensor(row)
+    with torch.no_grad():
+        scores = classifier(ours, torch.tensor([len(row) for row in rows]))
+        # As many classes as features leave one shift only, which may be long: more is rounded away.
+        close = CLOSE if n_classes < d_model else {"rtol": 0.0, "atol": 3e-4}
+        torch.testing.assert_close(scores, theirs(**batch).logits, **close)
+    assert scores.shape == (3, n_classes)
+    assert theirs.config.id2label == dict(enumerate(labels))
+    assert theirs.config.label2id == {label: number for number, label in enumerate(labels)}
+    assert not hasattr(theirs.config, "threshold")
+
+
+def test_more_classes_than_features_are_refused_as_their_bias_has_no_place(tmp_path, tokenizer):
+    classifier = classifier_of(tokenizer, 9, d_model=8)
+    with pytest.raises(GroundupError, match="9 classes and 8 features; scores would be") as caught:
+        exported(tmp_path, classifier, tokenizer, labels=list("abcdefghi"), threshold=None)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "theirs").exists()
+    with torch.no_grad():
+        classifier.class_head.bias.zero_()  # without a bias there is nothing to place
+    (tmp_path / "without").mkdir()
+    assert exported(tmp_path / "without", classifier, tokenizer, labels=list("abcdefghi"), threshold=None).is_dir()
+
+
 @pytest.fixture(scope="module", params=["trained", "GPT-2's"])
 def tokenizers(request, tokenizer, tmp_path_factory):
     ours = tokenizer if request.param == "trained" else Tokenizer.load(gpt2_vocabulary())

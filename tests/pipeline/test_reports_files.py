@@ -1,5 +1,6 @@
 """The files of an evaluation, written from made-up figures: what they hold, and who reads them next."""
 
+import csv
 import json
 import shutil
 from collections import Counter
@@ -17,11 +18,12 @@ from groundup.errors import GroundupError
 from groundup.files import read_json, sha256_of_file, write_json_atomically
 from groundup.report import record
 from groundup.report.evaluate import ClassifierScores, Evaluated
-from groundup.report.metrics import classification_figures
+from groundup.report.metrics import classifier_figures
 from groundup.report.record import record_reports
 from groundup.report.tables import rounded, write_metrics, write_table
 from groundup.report.terminal import print_summary
-from groundup.report.write import TRAININGS, write_evaluation
+from groundup.report.write import TRAININGS, roc_curves, write_evaluation
+from groundup.tasks.classes import Classes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,12 +31,17 @@ LABELS = np.array([0, 0, 0, 1, 1, 0, 1, 0, 0, 1])
 GPT = np.array([0.11, 0.62, 0.05, 0.91, 0.44, 0.2, 0.77, 0.33, 0.31, 0.87])
 TFIDF = np.array([0.2, 0.1, 0.3, 0.8, 0.7, 0.6, 0.9, 0.4, 0.2, 0.55])
 THRESHOLD = 0.5
+TWO = Classes(["ham", "spam"], THRESHOLD)
 HOSTILE = "<script>alert(1)</script> `x` | # y\n[/bold] \u2028 'quoted' \"twice\" \\ 東京"
 SPLIT = {
     "leaks": 0,
     "near_leaks": 0,
     "messages": {"copies_left_out": 3, "shares": {"test": {"ham": 0.6, "spam": 0.4}}},
 }
+
+
+def of_two(positive: np.ndarray) -> np.ndarray:
+    return np.column_stack([1 - positive, positive])
 
 
 def curve(start: float) -> list[dict[str, float]]:
@@ -54,7 +61,7 @@ def write_trainings(reports: Path) -> None:
 
 def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
     def figures(scores: np.ndarray) -> dict[str, Any]:
-        return classification_figures(LABELS, scores, THRESHOLD, 0.95) | {"threshold": THRESHOLD}
+        return classifier_figures(LABELS, of_two(scores), TWO, 0.95)
 
     language = Evaluated(
         {"loss_nats": 10 / 3, "perplexity": 28.03, "bits_per_byte": 2.0 / 3, "tokens": 99, "bytes": 300},
@@ -74,7 +81,8 @@ def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
             for n, (label, probability) in enumerate(zip(LABELS, GPT, strict=True))
         ],
     )
-    scores = ClassifierScores(["ham", "spam"], LABELS, {"GPT": GPT, "TF-IDF + logistic regression": TFIDF})
+    by_name = {"GPT": of_two(GPT), "TF-IDF + logistic regression": of_two(TFIDF)}
+    scores = ClassifierScores(TWO, LABELS, by_name)
     answer = {"instruction": HOSTILE, "input": HOSTILE, "wanted": HOSTILE, "answer": HOSTILE, "kind": ""}
     instruct = Evaluated(
         {"response_loss_nats": 2.5, "exact_match": 0.25, "token_f1": 1 / 7, "ended": 1.0, "rows": 4},
@@ -270,3 +278,72 @@ def test_samples_with_a_number_that_json_lacks_are_refused(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="JSON"):
         write_json_atomically(tmp_path / "samples.json", [{"probability": float("nan")}])
     assert json.loads(json.dumps({"probability": rounded(float("nan"))})) == {"probability": None}
+
+
+# --- more than two classes
+
+MANY = Classes(["bill", "bug", "praise", "<b>|`$x$"])
+MANY_LABELS = np.array([0, 0, 1, 1, 2, 2, 3, 0])
+MANY_SCORES = np.array(
+    [
+        [0.7, 0.1, 0.1, 0.1],
+        [0.4, 0.3, 0.2, 0.1],
+        [0.2, 0.5, 0.2, 0.1],
+        [0.6, 0.3, 0.05, 0.05],
+        [0.1, 0.1, 0.7, 0.1],
+        [0.1, 0.2, 0.3, 0.4],
+        [0.1, 0.1, 0.1, 0.7],
+        [0.3, 0.25, 0.25, 0.2],
+    ]
+)
+
+
+def evaluated_of_many(labels: np.ndarray = MANY_LABELS) -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
+    language, _, _, instruct = evaluated()
+    figures = classifier_figures(labels, MANY_SCORES, MANY, 0.95)
+    baselines = dict.fromkeys(("majority", "tfidf_logreg", "char_svm"), figures)
+    pairs = zip(labels.tolist(), MANY.called(MANY_SCORES).tolist(), strict=True)
+    samples = [
+        {
+            "text": HOSTILE,
+            "label": MANY.names[is_it],
+            "called": MANY.names[call],
+            "probability": 0.5,
+            "right": call == is_it,
+        }
+        for is_it, call in pairs
+    ]
+    classifier = Evaluated(figures | {"rows": len(labels), "baselines": baselines}, samples)
+    scores = ClassifierScores(MANY, labels, {"GPT": MANY_SCORES, "TF-IDF + logistic regression": MANY_SCORES})
+    return language, classifier, scores, instruct
+
+
+def test_the_files_of_many_classes_are_the_same_and_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_trainings(tmp_path)
+    (tmp_path / "evaluate").mkdir()
+    summary = write_evaluation(tmp_path, tmp_path / "evaluate", *evaluated_of_many(), SPLIT)
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"summary.json", "confusion.csv", "roc.csv"}
+    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 5
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    with (tmp_path / "confusion.csv").open(newline="") as file:
+        pairs = Counter((row["is"], row["called"]) for row in csv.DictReader(file))
+    for name, row in summary["classifier"]["confusion"].items():
+        assert row == {called: pairs[name, called] for called in MANY.names}
+    rows = [tuple(map(float, line.split(","))) for line in (tmp_path / "roc.csv").read_text().splitlines()[1:]]
+    area = sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in pairwise(rows))
+    # The table pools the calls of all classes: how often a right class has a higher score than a wrong one has.
+    right = MANY_LABELS[:, None] == np.arange(4)
+    wins = [(a > b) + 0.5 * (a == b) for a in MANY_SCORES[right] for b in MANY_SCORES[~right]]
+    assert area == pytest.approx(np.mean(wins), abs=1e-5)
+    assert list(roc_curves(evaluated_of_many()[2])) == ["all classes, pooled", *MANY.names]
+    print_summary(tmp_path)
+    assert "sorts messages into 4 classes" in capsys.readouterr().out
+
+
+def test_a_class_that_no_test_message_has_is_left_out_of_the_roc(tmp_path: Path) -> None:
+    write_trainings(tmp_path)
+    (tmp_path / "evaluate").mkdir()
+    without = evaluated_of_many(np.where(MANY_LABELS == 3, 2, MANY_LABELS))
+    write_evaluation(tmp_path, tmp_path / "evaluate", *without, SPLIT)
+    assert list(roc_curves(without[2])) == ["all classes, pooled", "bill", "bug", "praise"]
+    assert "No test message is" in (tmp_path / "evaluate" / "report.md").read_text()

@@ -17,3 +17,27 @@ BESIDE_THE_FLOOR: dict[str, Any] = {
         },
     },
 }
+
+_MANY: dict[str, Any] = {
+    "accuracy": 0.8125,
+    "accuracy_low": 0.7071,
+    "accuracy_high": 0.8912,
+    "macro_precision": 0.6301,
+    "macro_recall": 0.5402,
+    "macro_f1": 0.5817,
+    "macro_roc_auc": 0.9034,
+    "per_class": {
+        "bill": {"support": 30, "precision": 0.9111, "recall": 0.8222, "f1": 0.8643},
+        "bug": {"support": 21, "precision": 0.3502, "recall": 0.2601, "f1": 0.2987},
+        "praise": {"support": 0, "precision": 0.0},
+    },
+}
+# A classifier of three classes, one of which no test message has.
+MANY_CLASSES: dict[str, Any] = _MANY | {
+    "rows": 51,
+    "baselines": {
+        "majority": _MANY | {"accuracy": 0.6112, "macro_f1": 0.2113},
+        "tfidf_logreg": _MANY | {"accuracy": 0.7239, "macro_f1": 0.6648},
+        "char_svm": _MANY | {"accuracy": 0.7541, "macro_f1": 0.6953},
+    },
+}

@@ -6,7 +6,8 @@ from sklearn.metrics import log_loss
 
 from groundup.report import baselines
 from groundup.report.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
-from groundup.report.metrics import classification_figures
+from groundup.report.metrics import classifier_figures
+from groundup.tasks.classes import Classes
 
 TRAIN = (
     ["free prize today", "free cash now", "claim cash prize", "see you at lunch", "lunch at noon", "home at noon then"],
@@ -14,29 +15,37 @@ TRAIN = (
 )
 VALIDATION = (["cash prize for you", "see you at home", "free lunch"], np.array([1, 0, 0]))
 TEST = ["prize cash", "noon at home", "words never seen"]
+HALF = Classes(["ham", "spam"], 0.5)
+
+
+def positive(both: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Of the scores of two classes those of the second, on validation and on test."""
+    for scores in both:
+        np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-12)
+    return both[0][:, 1], both[1][:, 1]
 
 
 def test_the_majority_baseline_calls_every_row_the_more_frequent_class() -> None:
     labels = np.array([0, 0, 0, 1])
-    probabilities = majority_probabilities(labels, 5)
-    assert probabilities.tolist() == [0.25] * 5
-    figures = classification_figures(np.array([0, 1, 0, 0, 0]), probabilities, 0.5, 0.95)
+    probabilities = majority_probabilities(labels, 5, 2)
+    assert probabilities.tolist() == [[0.75, 0.25]] * 5
+    figures = classifier_figures(np.array([0, 1, 0, 0, 0]), probabilities, HALF, 0.95)
     assert figures["accuracy"] == pytest.approx(4 / 5)
     assert figures["f1"] == 0.0
 
 
 def test_the_majority_baseline_calls_every_row_positive_where_positives_prevail() -> None:
-    figures = classification_figures(np.array([0, 1, 1]), majority_probabilities(np.array([1, 1, 0]), 3), 0.5, 0.95)
+    figures = classifier_figures(np.array([0, 1, 1]), majority_probabilities(np.array([1, 1, 0]), 3, 2), HALF, 0.95)
     assert figures["recall"] == 1.0
     assert figures["confusion"]["false_positive"] == 1
 
 
 def test_tfidf_learns_which_words_tell_the_classes_apart() -> None:
-    on_validation, on_test = tfidf_probabilities(TRAIN, VALIDATION, TEST)
+    on_validation, on_test = positive(tfidf_probabilities(TRAIN, VALIDATION, TEST))
     assert on_validation.shape == (3,)
     assert on_test[0] > 0.5 > on_test[1]
     assert ((on_test > 0) & (on_test < 1)).all()
-    assert tfidf_probabilities(TRAIN, VALIDATION, TEST)[1].tolist() == on_test.tolist()
+    assert tfidf_probabilities(TRAIN, VALIDATION, TEST)[1][:, 1].tolist() == on_test.tolist()
 
 
 def test_tfidf_swaps_sides_when_the_labels_swap() -> None:
@@ -49,7 +58,7 @@ def test_the_test_rows_have_no_part_in_the_fit() -> None:
     alone = tfidf_probabilities(TRAIN, VALIDATION, TEST[:1])
     beside = tfidf_probabilities(TRAIN, VALIDATION, [*TEST, "prize prize prize lunch", "noon"])
     assert alone[0].tolist() == beside[0].tolist()
-    assert alone[1][0] == beside[1][0]
+    assert alone[1][0].tolist() == beside[1][0].tolist()
 
 
 def test_the_regularisation_is_the_one_with_the_lowest_loss_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,26 +75,26 @@ def test_the_regularisation_is_the_one_with_the_lowest_loss_on_validation(monkey
 
 def test_the_svm_knows_a_word_by_its_pieces_where_words_alone_are_new() -> None:
     spelled_anew = ["priize caash", "noooon att home", "lunchh"]
-    _, by_pieces = char_svm_scores(TRAIN, VALIDATION, spelled_anew)
+    _, by_pieces = positive(char_svm_scores(TRAIN, VALIDATION, spelled_anew))
     assert by_pieces[0] > by_pieces[1]
     assert by_pieces[0] > by_pieces[2]
-    _, by_words = tfidf_probabilities(TRAIN, VALIDATION, ["priize caash", "lunchh"])
+    _, by_words = positive(tfidf_probabilities(TRAIN, VALIDATION, ["priize caash", "lunchh"]))
     assert by_words[0] == by_words[1]  # no word that it has seen
 
 
 def test_the_svm_s_scores_lie_between_0_and_1_and_part_at_the_margin() -> None:
-    on_validation, on_test = char_svm_scores(TRAIN, VALIDATION, TEST)
+    on_validation, on_test = positive(char_svm_scores(TRAIN, VALIDATION, TEST))
     assert on_validation.shape == (3,)
     assert ((on_test > 0) & (on_test < 1)).all()
     assert on_test[0] > 0.5 > on_test[1]
-    assert char_svm_scores(TRAIN, VALIDATION, TEST)[1].tolist() == on_test.tolist()
+    assert char_svm_scores(TRAIN, VALIDATION, TEST)[1][:, 1].tolist() == on_test.tolist()
 
 
 def test_the_test_rows_have_no_part_in_the_svm_s_fit() -> None:
     alone = char_svm_scores(TRAIN, VALIDATION, TEST[:1])
     beside = char_svm_scores(TRAIN, VALIDATION, [*TEST, "prize prize prize lunch", "noon"])
     assert alone[0].tolist() == beside[0].tolist()
-    assert alone[1][0] == beside[1][0]
+    assert alone[1][0].tolist() == beside[1][0].tolist()
 
 
 def test_the_svm_s_regularisation_is_the_one_with_the_lowest_loss_on_validation(
@@ -95,10 +104,62 @@ def test_the_svm_s_regularisation_is_the_one_with_the_lowest_loss_on_validation(
         distances = np.log(scores / (1 - scores))
         return float(np.maximum(0, 1 - (2 * VALIDATION[1] - 1) * distances).mean())
 
-    chosen = hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0])
+    chosen = hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0][:, 1])
     losses = []
     for strength in baselines.SVM_REGULARISATION_TRIED:
         monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", (strength,))
-        losses.append(hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0]))
+        losses.append(hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0][:, 1]))
     assert len(set(losses)) > 1
+    assert chosen == min(losses)
+
+
+# --- more than two classes
+
+MANY_TRAIN = (
+    ["free prize", "cash prize", "see you at noon", "home at noon", "rain and wind", "snow and rain", "wind today"],
+    np.array([0, 0, 1, 1, 2, 2, 2]),
+)
+MANY_VALIDATION = (["cash and a prize", "see you at home", "rain today"], np.array([0, 1, 2]))
+MANY_TEST = ["free cash", "you at noon", "snow and wind", "rain and snow"]
+
+
+def test_the_majority_of_many_classes_is_the_most_frequent_one() -> None:
+    probabilities = majority_probabilities(MANY_TRAIN[1], 2, 4)
+    np.testing.assert_allclose(probabilities, [[2 / 7, 2 / 7, 3 / 7, 0.0]] * 2)
+    assert probabilities.argmax(axis=1).tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("baseline", [tfidf_probabilities, char_svm_scores])
+def test_a_baseline_has_a_column_for_each_of_many_classes(baseline) -> None:
+    on_validation, on_test = baseline(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)
+    assert on_validation.shape == (3, 3)
+    assert on_test.argmax(axis=1).tolist() == [0, 1, 2, 2]
+    assert ((on_test > 0) & (on_test < 1)).all()
+
+
+@pytest.mark.parametrize("baseline", [tfidf_probabilities, char_svm_scores])
+def test_validation_rows_may_lack_a_class(baseline) -> None:
+    _, on_test = baseline(MANY_TRAIN, (MANY_VALIDATION[0][:2], MANY_VALIDATION[1][:2]), MANY_TEST)
+    assert on_test.argmax(axis=1).tolist() == [0, 1, 2, 2]
+
+
+def test_the_svm_of_many_classes_is_chosen_by_the_hinge_loss_of_each_against_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hinge_loss(scores: np.ndarray) -> float:
+        losses = [
+            max(0.0, 1 - (1 if number == label else -1) * np.log(score / (1 - score)))
+            for row, label in zip(scores, MANY_VALIDATION[1], strict=True)
+            for number, score in enumerate(row)
+        ]
+        return sum(losses) / len(losses)
+
+    tried = (1e-4, 0.1, 10.0)
+    monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", tried)
+    chosen = hinge_loss(char_svm_scores(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)[0])
+    losses = []
+    for strength in tried:
+        monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", (strength,))
+        losses.append(hinge_loss(char_svm_scores(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)[0]))
+    assert len(set(losses)) == len(tried)
     assert chosen == min(losses)

@@ -1,6 +1,7 @@
 """The classifier's batches, scores and figures."""
 
 import math
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +13,13 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
+from groundup.tasks.classes import class_names
 from groundup.tasks.classify import (
     ClassifyTask,
     LabelledRows,
     class_logits,
-    class_names,
+    class_probabilities,
     learn_to_write,
-    positive_probability,
 )
 
 CONTEXT = 12
@@ -37,8 +38,8 @@ def rows(tmp_path) -> LabelledRows:
     return LabelledRows.load(tmp_path)
 
 
-def task_of(rows: LabelledRows, seed: int = 0, **changes) -> ClassifyTask:
-    return ClassifyTask(rows, rows, ["ham", "spam"], classifier_settings(**changes), CONTEXT, seed, CPU)
+def task_of(rows: LabelledRows, seed: int = 0, classes=("ham", "spam"), **changes) -> ClassifyTask:
+    return ClassifyTask(rows, rows, list(classes), classifier_settings(**changes), CONTEXT, seed, CPU)
 
 
 def ends_with(end_of_text_id: int) -> SimpleNamespace:
@@ -67,20 +68,82 @@ def test_a_long_message_keeps_its_beginning_and_its_last_token(rows):
 
 
 def test_the_positive_class_is_the_second(rows):
-    assert class_names(rows, "spam") == ["ham", "spam"]
-    assert class_names(rows, "ham") == ["spam", "ham"]
+    assert class_names(rows.labels, "spam") == ["ham", "spam"]
+    assert class_names(rows.labels, "ham") == ["spam", "ham"]
 
 
-@pytest.mark.parametrize("labels", [[], ["ham", "ham"], ["ham", "spam", "eggs"]])
-def test_other_than_two_classes_are_refused(rows, labels):
+@pytest.mark.parametrize("labels", [[], ["ham", "ham"]])
+def test_fewer_than_two_classes_are_refused(labels):
     with pytest.raises(GroundupError, match="do not have two classes") as e:
-        class_names(LabelledRows(rows.store, rows.texts, labels), "spam")
+        class_names(labels, "spam")
     assert "\n" not in str(e.value)
+
+
+def in_three_classes(rows: LabelledRows) -> LabelledRows:
+    """Two rows of eggs, three of ham, six of spam."""
+    return LabelledRows(rows.store, rows.texts, ["spam", "ham", "spam", "eggs", "spam", "ham"] * 2)
+
+
+THREE = ("eggs", "ham", "spam")
+
+
+def test_of_more_than_two_classes_none_is_positive(rows):
+    many = in_three_classes(rows)
+    assert class_names(many.labels, "") == list(THREE)
+    with pytest.raises(
+        GroundupError, match="positive_label is for two labels, and these messages have 3; got spam"
+    ) as e:
+        class_names(many.labels, "spam")
+    assert 'to mend it: set finetune_cls.positive_label to ""' in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+def test_of_two_classes_one_is_positive(rows):
+    with pytest.raises(GroundupError, match='not a label of the messages; got ""; allowed: ham or spam') as e:
+        class_names(rows.labels, "")
+    assert "\n" not in str(e.value)
+
+
+def test_a_balanced_epoch_shows_as_many_of_each_class_as_the_rarest_has(rows):
+    many = in_three_classes(rows)
+    many = LabelledRows(many.store, many.texts, many.labels[:11])
+    task = task_of(many, classes=THREE, epochs=12, class_balance="balanced")
+    epochs = [seen_in_an_epoch(task, epoch) for epoch in range(12)]
+    for seen in epochs:
+        assert len(seen) == len(set(seen))
+        assert Counter(many.labels[row] for row in seen) == {"eggs": 2, "ham": 2, "spam": 2}
+    assert {row for seen in epochs for row in seen} == set(range(11))
+
+
+def test_batches_and_loss_of_many_classes(rows):
+    many = in_three_classes(rows)
+    many = LabelledRows(many.store, many.texts, many.labels[:11])
+    task = task_of(many, classes=THREE)
+    model = GPTClassifier(tiny_gpt(), 3).double()
+    for batch, chosen in zip(task.batches(0), task.epochs.rows(0), strict=True):
+        assert batch.labels.tolist() == [THREE.index(many.labels[row]) for row in chosen]
+        probabilities = model(batch.input_ids, batch.lengths).softmax(dim=1).tolist()
+        expected = -sum(math.log(probabilities[row][label]) for row, label in enumerate(batch.labels.tolist()))
+        assert task.loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert 0 <= task.validate(model)["accuracy"] <= 1
+
+
+def test_a_label_that_no_train_message_has_is_named(rows):
+    with pytest.raises(GroundupError, match="the validation messages have a label that no train message has; got eggs"):
+        ClassifyTask(
+            rows,
+            LabelledRows(rows.store, rows.texts, ["eggs", *rows.labels[1:]]),
+            ["ham", "spam"],
+            classifier_settings(),
+            CONTEXT,
+            0,
+            CPU,
+        )
 
 
 def test_a_positive_label_that_no_message_has_is_refused(rows):
     with pytest.raises(GroundupError, match="positive_label is not a label of the messages; got eggs; allowed: ham or"):
-        class_names(rows, "eggs")
+        class_names(rows.labels, "eggs")
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
@@ -156,9 +219,11 @@ def test_validation_gives_the_mean_loss_and_the_share_of_right_answers(rows):
     assert figures == pytest.approx({"loss_nats": sum(losses) / 11, "accuracy": right / 11}, rel=1e-5)
 
 
-def test_the_probability_of_the_positive_class_is_that_of_softmax():
+def test_the_probabilities_of_the_classes_are_those_of_softmax():
     logits = torch.tensor([[0.0, 0.0], [math.log(1.0), math.log(3.0)], [50.0, -50.0]])
-    assert positive_probability(logits) == pytest.approx([0.5, 0.75, math.exp(-100)], rel=1e-6)
+    assert class_probabilities(logits)[:, 1] == pytest.approx([0.5, 0.75, math.exp(-100)], rel=1e-6)
+    of_three = class_probabilities(torch.tensor([[0.0, math.log(2.0), math.log(5.0)]]))
+    assert of_three.tolist() == [pytest.approx([1 / 8, 2 / 8, 5 / 8], rel=1e-6)]
 
 
 def test_a_missing_side_is_refused(tmp_path):

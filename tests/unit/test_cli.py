@@ -91,6 +91,29 @@ def test_check_without_a_parameters_file_says_what_to_do() -> None:
     assert "params.yaml: no such file" in failed_in_one_line(call("check"))
 
 
+@pytest.mark.parametrize(
+    ("labels", "positive", "said"),
+    [
+        ("abcd", "spam", "finetune_cls.positive_label is for two labels, and these messages have 4; got spam"),
+        ("ab", "spam", "finetune_cls.positive_label is not a label of the messages; got spam; allowed: a or b"),
+        ("ab", '""', 'not a label of the messages; got ""; allowed: a or b'),
+        ("a", "a", "mine.tsv: a classifier needs rows of at least two labels"),
+        ("abcd", '""', ""),
+        ("ab", "b", ""),
+    ],
+)
+def test_check_looks_at_the_labels_of_own_messages(project: Path, labels: str, positive: str, said: str) -> None:
+    (project / "data" / "own").mkdir(parents=True)
+    rows = "".join(f"{label}\ttext {number}\n" for label in labels for number in range(3))
+    (project / "data" / "own" / "mine.tsv").write_text(rows)
+    edit(r"messages: sample-messages", "messages: data/own/mine.tsv")
+    edit(r"positive_label: spam", f"positive_label: {positive}")
+    if said:
+        assert said in failed_in_one_line(call("check"))
+    else:
+        assert call("check").exit_code == 0
+
+
 def test_check_of_a_folder_in_the_files_place_is_no_traceback() -> None:
     Path("params.yaml").unlink()
     Path("params.yaml").mkdir()

@@ -189,3 +189,16 @@ def test_a_reader_that_hangs_up_ends_the_writing_quietly(project):
     writer.stderr.close()
     assert writer.wait(timeout=60) == 0
     assert said == b""
+
+
+def test_classify_says_the_most_probable_of_many_labels(project):
+    torch.manual_seed(0)
+    classifier = GPTClassifier(tiny_gpt(vocab_size=TOKENIZER.vocab_size, context_length=150), 3)
+    (project / "many").mkdir()
+    save_model(project / "many", classifier, TOKENIZER, {"labels": ["bill", "bug", "praise"], "threshold": None})
+    label, probability, text = output("classify", "the cat", "--model", "many").removesuffix("\n").split("\t")
+    assert label in ("bill", "bug", "praise")
+    assert 1 / 3 <= float(probability) <= 1  # of the label that is said, which is the likeliest
+    assert text == "the cat"
+    output("export", "many", "--out", "exported")
+    assert (project / "exported" / "config.json").exists()

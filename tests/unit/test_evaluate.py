@@ -160,12 +160,12 @@ def test_every_baseline_is_measured_on_the_test_rows_and_drawn(classifier, tmp_p
     assert list(baselines) == ["majority", "tfidf_logreg", "char_svm"]
     assert {sum(row["confusion"].values()) for row in baselines.values()} == {len(TEST)}
     assert list(scores.probabilities) == ["GPT", "TF-IDF + logistic regression", "character n-gram SVM"]
-    svm = scores.probabilities["character n-gram SVM"]
+    svm = scores.probabilities["character n-gram SVM"][:, 1]
     called = svm >= baselines["char_svm"]["threshold"]
     assert baselines["char_svm"]["accuracy"] == np.mean(called == scores.labels)
     train, validation = ((TRAIN, np.array([1, 1, 1, 0, 0, 0])), (HELD_OUT, np.array([1, 1, 0])))
     on_validation, _ = char_svm_scores(train, validation, TEST)
-    assert baselines["char_svm"]["threshold"] == choose_threshold(validation[1], on_validation, "accuracy")
+    assert baselines["char_svm"]["threshold"] == choose_threshold(validation[1], on_validation[:, 1], "accuracy")
     assert baselines["char_svm"]["roc_auc"] > 0.5  # these words part the classes
 
 
@@ -174,6 +174,54 @@ def test_what_a_message_was_called_stands_beside_it(classifier, tmp_path):
     for row in evaluated.samples:
         assert row["right"] == (row["called"] == row["label"])
         assert row["called"] == ("spam" if row["probability"] >= 0.5 else "ham")
+
+
+# --- more than two classes
+
+MANY_TRAIN = {"bill": ["pay now", "the bill"], "bug": ["it broke", "no sound"], "praise": ["so good", "well done"]}
+
+
+@pytest.fixture
+def many_classifier(tmp_path):
+    facts = {"labels": ["bill", "bug", "praise"], "threshold": None, "threshold_for": "accuracy"}
+    return save(tmp_path / "classifier", GPTClassifier(model_of_bytes(), 3), facts)
+
+
+def many_sides(folder, test_labels=("bug", "bill", "praise", "bug")):
+    train = [(text, label) for label, texts in MANY_TRAIN.items() for text in texts]
+    return {
+        "train": labelled(folder / "train", *map(list, zip(*train, strict=True))),
+        "validation": labelled(folder / "validation", ["a bill", "broke", "done"], ["bill", "bug", "praise"]),
+        "test": labelled(folder / "test", ["no bill", "pay it", "good", "it broke so"], list(test_labels)),
+    }
+
+
+def test_a_classifier_of_many_classes_and_its_baselines_call_the_most_probable_one(many_classifier, tmp_path):
+    evaluated, scores = evaluate_classifier(many_classifier, many_sides(tmp_path), settings(), CPU)
+    figures = evaluated.figures
+    names = scores.classes.names
+    assert scores.labels.tolist() == [1, 0, 2, 1]
+    assert list(figures["baselines"]) == ["majority", "tfidf_logreg", "char_svm"]
+    assert figures["rows"] == 4
+    for row in (figures, *figures["baselines"].values()):
+        assert sum(sum(each.values()) for each in row["confusion"].values()) == 4
+        assert set(row["per_class"]) == set(names)
+        assert "threshold" not in row
+    assert {probabilities.shape for probabilities in scores.probabilities.values()} == {(4, 3)}
+    for name, key in (("TF-IDF + logistic regression", "tfidf_logreg"), ("character n-gram SVM", "char_svm")):
+        called = scores.probabilities[name].argmax(axis=1)
+        assert figures["baselines"][key]["accuracy"] == (called == scores.labels).mean()
+    assert figures["baselines"]["majority"]["accuracy"] == 0.25  # all are called the first of three equal classes
+    gpt = scores.probabilities["GPT"]
+    assert [row["called"] for row in evaluated.samples] == [names[number] for number in gpt.argmax(axis=1)]
+    assert [row["probability"] for row in evaluated.samples] == pytest.approx(gpt.max(axis=1).tolist(), abs=1e-4)
+    assert all(row["right"] == (row["called"] == row["label"]) for row in evaluated.samples)
+
+
+def test_a_test_label_that_no_train_message_has_is_refused(many_classifier, tmp_path):
+    sides = many_sides(tmp_path, ("bug", "bill", "praise", "noise"))
+    with pytest.raises(GroundupError, match="the test messages have a label that no train message has; got noise"):
+        evaluate_classifier(many_classifier, sides, settings(), CPU)
 
 
 def instruction_rows(folder, rows) -> InstructionRows:

@@ -77,12 +77,20 @@ def test_a_row_without_label_or_text_is_named_by_its_line(tmp_path, line, said):
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("ham\ta\nham\tb\n", "exactly two labels; got ham; allowed"),
-        ("ham\ta\nspam\tb\neggs\tc\n", "exactly two labels; got eggs, ham, spam; allowed"),
+        ("ham\ta\nham\tb\n", "at least two labels; got ham; allowed"),
+        ("ham\ta\nspam\tb\neggs\tc\n", "too many labels for so few rows; got 3 labels in 3 rows, such as eggs"),
+        ("ham\ta\nham\tb\nspam\tc\neggs\td\neggs\te\n", "too many labels for so few rows; got 3 labels in 5 rows"),
+        ("how are you?\tham\nwin now\tspam\nsee you\tham\n", "see whether text stands in place of labels"),
     ],
 )
-def test_one_class_or_three_are_refused(tmp_path, text, got):
+def test_one_class_or_as_many_as_rows_are_refused(tmp_path, text, got):
     assert got in refused(written(tmp_path, "sms", text))
+
+
+@pytest.mark.parametrize("n", [2, 3, 20])
+def test_any_number_of_labels_is_read(tmp_path, n):
+    rows = "".join(f"label {number % n}\ttext {number}\n" for number in range(2 * n))
+    assert {row.label for row in read_messages(written(tmp_path, "sms", rows))} == {f"label {at}" for at in range(n)}
 
 
 @pytest.mark.parametrize("name", ["sms", "sms.csv"])
@@ -153,11 +161,11 @@ def test_csv_rows_with_a_comma_that_is_not_quoted_are_refused_and_never_misread(
 
 
 def test_csv_with_one_class_is_refused(tmp_path):
-    assert "exactly two labels; got ham" in refused(written(tmp_path, "sms.csv", "label,text\nham,a\nham,b\n"))
+    assert "at least two labels; got ham" in refused(written(tmp_path, "sms.csv", "label,text\nham,a\nham,b\n"))
 
 
 def test_csv_with_a_header_only_is_refused(tmp_path):
-    assert "exactly two labels; got no rows" in refused(written(tmp_path, "sms.csv", "label,text\n"))
+    assert "at least two labels; got no rows" in refused(written(tmp_path, "sms.csv", "label,text\n"))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """The figures of the report against brute force, known values and their definitions."""
 
+import json
 import math
 from itertools import pairwise
 from statistics import NormalDist
@@ -8,15 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from groundup.report.metrics import (
     answer_words,
     choose_threshold,
     classification_figures,
+    classifier_figures,
+    each_against_the_rest,
     exact_match,
+    many_class_figures,
     token_f1,
     wilson_interval,
+    with_best_threshold,
 )
+from groundup.tasks.classes import Classes
 
 # A coarse grid makes equal probabilities, which a threshold cannot part, frequent.
 PROBABILITY = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0.0, 1.0, width=32))
@@ -143,6 +150,92 @@ def test_classification_figures_are_plain_numbers_that_json_knows() -> None:
     figures = classification_figures(np.array([0, 1, 1]), np.array([0.2, 0.4, 0.9]), 0.5, 0.95)
     assert {type(value) for value in figures.values()} == {float, dict}
     assert {type(value) for value in figures["confusion"].values()} == {int}
+
+
+def test_figures_of_two_classes_are_those_of_the_positive_one_with_its_threshold() -> None:
+    labels, positive = np.array([0, 1, 1, 0, 1]), np.array([0.2, 0.4, 0.9, 0.6, 0.55])
+    both = np.column_stack([1 - positive, positive])
+    classes = with_best_threshold(Classes(["ham", "spam"]), labels, both, "f1")
+    threshold = choose_threshold(labels, positive, "f1")
+    assert classes.threshold == threshold
+    expected = classification_figures(labels, positive, threshold, 0.95) | {"threshold": threshold}
+    assert classifier_figures(labels, both, classes, 0.95) == expected
+
+
+# --- more than two classes
+
+NAMES = ["bill", "bug", "praise", "question"]
+# A hundred rows of four classes, of which each is called rightly more or less often.
+DRAW = np.random.default_rng(5)
+MANY_LABELS = DRAW.choice(4, 100, p=[0.4, 0.3, 0.2, 0.1])
+MANY = DRAW.dirichlet(np.ones(4), 100) + 0.3 * (MANY_LABELS[:, None] == np.arange(4))
+MANY /= MANY.sum(axis=1, keepdims=True)
+
+
+def test_figures_of_many_classes_are_those_of_scikit_learn() -> None:
+    classes = with_best_threshold(Classes(NAMES), MANY_LABELS, MANY, "accuracy")
+    figures = classifier_figures(MANY_LABELS, MANY, classes, 0.95)
+    called = MANY.argmax(axis=1)
+    assert set(called) == {0, 1, 2, 3}
+    right = int((called == MANY_LABELS).sum())
+    assert 40 < right < 100
+    assert figures["accuracy"] == right / 100
+    assert (figures["accuracy_low"], figures["accuracy_high"]) == wilson_interval(right, 100, 0.95)
+    for key, figure in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        assert figures[f"macro_{key}"] == pytest.approx(figure(MANY_LABELS, called, average="macro"))
+        of_each = figure(MANY_LABELS, called, average=None)
+        assert [figures["per_class"][name][key] for name in NAMES] == pytest.approx(of_each)
+    auc = roc_auc_score(MANY_LABELS, MANY, multi_class="ovr", average="macro")
+    assert figures["macro_roc_auc"] == pytest.approx(auc)
+    for number, name in enumerate(NAMES):
+        assert figures["per_class"][name]["support"] == int((number == MANY_LABELS).sum())
+        for other, other_name in enumerate(NAMES):
+            pairs = int(((number == MANY_LABELS) & (called == other)).sum())
+            assert figures["confusion"][name][other_name] == pairs
+    assert "threshold" not in figures
+    assert "f1" not in figures
+
+
+def test_figures_of_many_classes_worked_out_by_hand() -> None:
+    """Three a are called a, b, a; two b are called b, a; one c is called c."""
+    labels, called = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0, 2])
+    figures = many_class_figures(labels, np.eye(3)[called] * 0.8 + 0.1, ["a", "b", "c"], 0.95)
+    two_thirds = pytest.approx(2 / 3)
+    assert figures["accuracy"] == two_thirds
+    assert figures["per_class"] == {
+        "a": {"support": 3, "precision": two_thirds, "recall": two_thirds, "f1": two_thirds},
+        "b": {"support": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5},
+        "c": {"support": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0},
+    }
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 1) / 3)
+    assert figures["confusion"] == {
+        "a": {"a": 2, "b": 1, "c": 0},
+        "b": {"a": 1, "b": 1, "c": 0},
+        "c": {"a": 0, "b": 0, "c": 1},
+    }
+
+
+def test_a_class_without_rows_has_no_part_in_the_means() -> None:
+    labels = np.array([0, 0, 2, 2])
+    probabilities = np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.3, 0.2, 0.5]])
+    figures = many_class_figures(labels, probabilities, ["a", "b", "c"], 0.95)
+    assert figures["per_class"]["b"] == {"support": 0, "precision": 0.0}
+    assert figures["macro_recall"] == pytest.approx((0.5 + 1.0) / 2)
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 1.0) / 2)
+    assert set(each_against_the_rest(labels, probabilities, ["a", "b", "c"])) == {"a", "c"}
+    # Of the four pairs of an a and a c, two c have a higher score for a than the second a has.
+    assert figures["macro_roc_auc"] == pytest.approx((2 / 4 + 1.0) / 2)
+
+
+def test_rows_of_one_class_alone_have_no_roc() -> None:
+    figures = many_class_figures(np.array([1, 1]), np.full((2, 3), 1 / 3), ["a", "b", "c"], 0.95)
+    assert figures["macro_roc_auc"] == 0.5
+    assert figures["accuracy"] == 0.0
+
+
+def test_figures_of_many_classes_are_plain_numbers_that_json_knows() -> None:
+    figures = many_class_figures(MANY_LABELS, MANY, NAMES, 0.95)
+    assert json.loads(json.dumps(figures)) == figures
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The plots are PNG files whose bytes depend on the figures alone."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,9 +13,12 @@ from groundup.report.plots import plot_confusion, plot_losses, plot_roc
 
 TRAIN = [{"step": 10.0 * n, "loss_nats": 5.0 / n} for n in range(1, 6)]
 VALIDATION = [{"step": 10.0, "loss_nats": 4.0}, {"step": 30.0, "loss_nats": 2.5}, {"step": 50.0, "loss_nats": 2.75}]
-CONFUSION = {"true_negative": 40, "false_positive": 2, "false_negative": 3, "true_positive": 9}
+CONFUSION = np.array([[40, 2], [3, 9]])
 LABELS = np.array([0, 0, 1, 1, 0, 1])
-SCORES = {"GPT": np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9]), "TF-IDF": np.array([0.3, 0.3, 0.6, 0.6, 0.7, 0.2])}
+SCORES = {
+    "GPT": (LABELS, np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9])),
+    "TF-IDF": (LABELS, np.array([0.3, 0.3, 0.6, 0.6, 0.7, 0.2])),
+}
 
 DRAWN: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     # Each plot, and the same with one figure changed.
@@ -24,11 +28,11 @@ DRAWN: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     ),
     "confusion": (
         lambda path: plot_confusion(path, CONFUSION, ["ham", "spam"]),
-        lambda path: plot_confusion(path, CONFUSION | {"true_positive": 10}, ["ham", "spam"]),
+        lambda path: plot_confusion(path, np.array([[40, 2], [3, 10]]), ["ham", "spam"]),
     ),
     "roc": (
-        lambda path: plot_roc(path, LABELS, SCORES),
-        lambda path: plot_roc(path, LABELS, SCORES | {"GPT": 1 - SCORES["GPT"]}),
+        lambda path: plot_roc(path, SCORES),
+        lambda path: plot_roc(path, SCORES | {"GPT": (LABELS, 1 - SCORES["GPT"][1])}),
     ),
 }
 
@@ -86,7 +90,7 @@ def test_any_label_of_the_users_data_can_be_drawn(label: str, tmp_path: Path) ->
 
 
 def test_counts_of_a_class_without_rows_are_drawn(tmp_path: Path) -> None:
-    plot_confusion(tmp_path / "plot.png", CONFUSION | {"false_negative": 0, "true_positive": 0}, ["ham", "spam"])
+    plot_confusion(tmp_path / "plot.png", np.array([[40, 2], [0, 0]]), ["ham", "spam"])
     assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
@@ -104,3 +108,61 @@ def test_the_label_of_the_kept_weights_stays_within_the_axes(tmp_path, monkeypat
     plt.close(figure)
     assert room.x0 <= drawn.x0
     assert drawn.x1 <= room.x1
+
+
+# --- more than two classes
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, draw: Callable[[], None]) -> plt.Figure:
+    """The one figure that is saved, kept open and laid out."""
+    figures: list[plt.Figure] = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+    draw()
+    (figure,) = figures
+    figure.canvas.draw()
+    return figure
+
+
+@pytest.mark.parametrize("n", [3, 4, 20])
+def test_names_and_counts_of_many_classes_do_not_cover_each_other(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = np.full((n, n), 123)
+    names = [f"quite a long label {number}" for number in range(n)]
+    figure = drawn(monkeypatch, lambda: plot_confusion(Path("unused"), counts, names))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == n * n
+    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[at + 1 : at + n + 1])
+    rows = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert not any(one.overlaps(other) for one, other in pairwise(rows))
+    plt.close(figure)
+
+
+def test_only_pairs_that_happened_are_written_among_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = np.array([[5, 0, 1], [0, 0, 2], [0, 0, 7]])
+    figure = drawn(monkeypatch, lambda: plot_confusion(Path("unused"), counts, ["a", "b", "c"]))
+    said = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
+    # Columns are what a message was called, rows what it is.
+    assert said == {(0, 0): "5", (2, 0): "1", (1, 1): "0", (2, 1): "2", (2, 2): "7"}
+    plt.close(figure)
+
+
+def test_a_picture_of_very_many_classes_stays_a_picture(tmp_path: Path) -> None:
+    n = 300
+    generator = np.random.default_rng(0)
+    plot_confusion(tmp_path / "a.png", np.eye(n, dtype=int), [f"name {number}" for number in range(n)])
+    plot_roc(tmp_path / "b.png", {f"name {number}": (LABELS, generator.random(6)) for number in range(n)})
+    for name in ("a.png", "b.png"):
+        assert max(plt.imread(tmp_path / name).shape[:2]) < 3000
+
+
+def test_the_names_of_many_curves_stand_beside_the_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = {f"$class$ {number}": SCORES["GPT"] for number in range(21)}
+    figure = drawn(monkeypatch, lambda: plot_roc(Path("unused"), curves))
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(curves)
+    assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
+    colours = {str(line.get_color()) for line in axes.lines[:-1]}
+    assert len(colours) == 21
+    plt.close(figure)

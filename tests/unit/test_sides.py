@@ -182,7 +182,7 @@ def test_rows_on_disk_are_those_of_the_plan(raw, written):
     for side in SIDES:
         wanted = [vars(row) for row, given in zip(raw.messages, plan.messages, strict=True) if given == side]
         assert read_rows(folder / "messages" / side / ROWS_FILE) == wanted
-        wanted = [vars(row) for row, given in zip(raw.instructions, plan.instructions, strict=True) if given == side]
+        wanted = [row.as_row() for row, given in zip(raw.instructions, plan.instructions, strict=True) if given == side]
         assert read_rows(folder / "instructions" / side / ROWS_FILE) == wanted
 
 

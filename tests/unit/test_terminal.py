@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_helpers import BESIDE_THE_FLOOR
+from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES
 
 from groundup.errors import GroundupError
 from groundup.files import write_json_atomically
@@ -253,3 +253,57 @@ def test_stories_that_no_rules_judge_have_no_mark_of_right_or_wrong(
     out = printed(tmp_path, capsys)
     assert "· Once." in sample_lines(out)
     assert "keep every rule" not in out
+
+
+# --- more than two classes
+
+OF_MANY = SUMMARY | {"classifier": MANY_CLASSES}
+
+
+def test_many_classes_are_counted_and_the_hardest_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_reports(tmp_path, OF_MANY)
+    out = printed(tmp_path, capsys)
+    said = [
+        "Classifier: sorts messages into 3 classes",
+        "It is right for 81.2 % of 51 messages (likely between 70.7 % and 89.1 %); macro F1 0.582.",
+        "calling all the same 61.1 % (macro F1 0.211), TF-IDF + logistic regression 72.4 % (macro F1 0.665)",
+        "It finds 26.0 % of bug, 82.2 % of bill.",
+        "No test message is praise, so how well that is told is not known.",
+    ]
+    assert [phrase for phrase in said if phrase not in out] == []
+
+
+def test_of_twenty_classes_the_five_hardest_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    of_each = {
+        f"class {number}": {"support": 5, "precision": 1.0, "recall": number / 20, "f1": 0.5} for number in range(20)
+    }
+    of_each["class 3"]["support"] = 0
+    write_reports(tmp_path, OF_MANY | {"classifier": MANY_CLASSES | {"per_class": of_each}})
+    out = printed(tmp_path, capsys)
+    assert "sorts messages into 20 classes" in out
+    hardest = "0.0 % of class 0, 5.0 % of class 1, 10.0 % of class 2, 20.0 % of class 4, 25.0 % of class 5"
+    assert f"It finds {hardest}, and more of the other 14 classes." in out
+
+
+def test_control_characters_and_markup_of_a_label_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["[bold]a[/]", "b\x1b[2J" + "long " * 30, "c"]
+    of_each = dict(zip(names, MANY_CLASSES["per_class"].values(), strict=True))
+    write_reports(tmp_path, OF_MANY | {"classifier": MANY_CLASSES | {"per_class": of_each}})
+    out = printed(tmp_path, capsys)
+    assert "82.2 % of [bold]a[/]" in out
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out) == []
+    assert out.count("long") < 10
+
+
+def test_among_the_calls_of_many_classes_a_wrong_one_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_reports(tmp_path, OF_MANY)
+    calls = [("bill", "bill"), ("bug", "bug"), ("praise", "praise"), ("way", "way"), ("way", "bug")]
+    rows = [{"text": "T", "label": label, "called": called, "right": label == called} for label, called in calls]
+    write_json_atomically(tmp_path / "evaluate" / "classifier_samples.json", rows)
+    assert sample_lines(printed(tmp_path, capsys)) == [
+        "✓ called bill, rightly: T",
+        "✓ called bug, rightly: T",
+        "✗ called bug, but it is way: T",
+    ]

@@ -441,4 +441,6 @@ def test_the_default_store_lies_in_the_main_checkout(project: Path, monkeypatch:
 
 def test_figures_are_flattened_to_numbers_under_names_that_mlflow_accepts() -> None:
     nested = {"a": {"b": 1, "c": {"d": 0.5}}, "e": True, "f": None, "g": "text", "h": [1], "caught at 5%": 2}
-    assert flat_figures(nested) == {"a.b": 1.0, "a.c.d": 0.5, "e": 1.0, "caught at 5_": 2.0}
+    nested |= {"a//b/../c": {"f1": 3}}  # a label; MLflow refuses what is no plain path
+    expected = {"a.b": 1.0, "a.c.d": 0.5, "e": 1.0, "caught at 5_": 2.0, "a__b_.._c.f1": 3.0}
+    assert flat_figures(nested) == expected

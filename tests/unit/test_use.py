@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from groundup.data.instructions import format_prompt
 from groundup.errors import GroundupError
 from groundup.generate import Sampling, generate
 from groundup.model.gpt import GPTClassifier
+from groundup.tasks.classes import Classes
 from groundup.use import labelling
 from groundup.use.chat import Chat
 from groundup.use.labelling import Labeller, label_file
@@ -159,7 +161,16 @@ def labeller():
     classifier = GPTClassifier(tiny_gpt(vocab_size=TOKENIZER.vocab_size, context_length=40), 2).eval()
     with torch.no_grad():
         classifier.class_head.weight.normal_()
-    return Labeller(classifier, TOKENIZER, ["ham", "spam"], 0.5)
+    return Labeller(classifier, TOKENIZER, Classes(["ham", "spam"], 0.5))
+
+
+@pytest.fixture(scope="module")
+def many_labeller():
+    torch.manual_seed(1)
+    classifier = GPTClassifier(tiny_gpt(vocab_size=TOKENIZER.vocab_size, context_length=40), 4).eval()
+    with torch.no_grad():
+        classifier.class_head.weight.normal_()
+    return Labeller(classifier, TOKENIZER, Classes(["bill", "bug", "praise", "question"]))
 
 
 def labelled(labeller, path, column="text"):
@@ -183,7 +194,7 @@ def test_every_row_keeps_its_place_and_its_other_columns(labeller, tmp_path, mon
     out, told, counts = labelled(labeller, write(tmp_path, "a.csv", buffer.getvalue()))
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [(row["id"], row["text"]) for row in rows] == [(str(number), text) for number, text in enumerate(texts)]
-    alone = [float(labeller.probabilities([text])[0]) for text in texts]
+    alone = [float(labeller.probabilities([text])[0, 1]) for text in texts]
     assert [float(row["probability"]) for row in rows] == pytest.approx(alone, abs=1e-4)
     assert [row["predicted"] for row in rows] == ["spam" if each >= 0.5 else "ham" for each in alone]
     assert told == []
@@ -250,7 +261,7 @@ def test_a_file_that_cannot_be_labelled_is_refused(labeller, tmp_path, name, dat
 
 def test_a_text_longer_than_the_context_is_labelled_by_its_beginning(labeller):
     probabilities = labeller.probabilities(["the cat " * 100, "the cat " * 200])
-    assert probabilities[0] == pytest.approx(probabilities[1], abs=1e-6)
+    assert probabilities[0].tolist() == pytest.approx(probabilities[1].tolist(), abs=1e-6)
     assert np.isfinite(probabilities).all()
 
 
@@ -261,6 +272,24 @@ def test_a_text_alone_has_a_label_and_nothing_has_none(labeller):
         labeller.say("  ")
 
 
-def test_the_threshold_decides():
-    strict = Labeller(None, TOKENIZER, ["ham", "spam"], 0.9)  # type: ignore[arg-type]
-    assert [strict.label(each) for each in (0.0, 0.89, 0.9, 1.0)] == ["ham", "ham", "spam", "spam"]
+def test_the_threshold_decides(labeller):
+    probability = labeller.say("the cat")[1]
+    for threshold, label in ((probability, "spam"), (probability + 1e-9, "ham"), (0.0, "spam"), (1.0, "ham")):
+        decided = replace(labeller, classes=labeller.classes.with_threshold(threshold))
+        assert decided.say("the cat") == (label, probability)
+
+
+def test_of_many_labels_the_most_probable_one_is_said_with_its_probability(many_labeller, tmp_path):
+    texts = ["the cat", "the mat " * 5, "sat 1234", "and"]
+    probabilities = many_labeller.probabilities(texts)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(4))
+    expected = [(many_labeller.classes.names[row.argmax()], row.max()) for row in probabilities]
+    assert len({label for label, _ in expected}) > 1
+    for text, (label, probability) in zip(texts, expected, strict=True):
+        assert many_labeller.say(text) == (label, pytest.approx(probability, abs=1e-6))
+    out, _, _ = labelled(many_labeller, write(tmp_path, "a.txt", "\n".join([*texts[:2], "", *texts[2:]])))
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["predicted"] for row in rows if row["text"]] == [label for label, _ in expected]
+    shown = [float(row["probability"]) for row in rows if row["text"]]
+    assert shown == pytest.approx([probability for _, probability in expected], abs=1e-4)
+    assert (rows[2]["predicted"], rows[2]["probability"], rows[2]["problem"]) == ("", "", "has no text")

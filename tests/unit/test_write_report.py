@@ -1,13 +1,14 @@
 """The report as Markdown: this run's figures, and hostile text only where nothing is markup."""
 
 import copy
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from report_helpers import BESIDE_THE_FLOOR
+from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES
 
 from groundup.report.evaluate import Evaluated
 from groundup.report.write import indented, render_report
@@ -107,7 +108,7 @@ def render(
     messages: list[dict[str, Any]] | None = None,
     answers: list[dict[str, Any]] | None = None,
     summary: dict[str, Any] = SUMMARY,
-    classes: tuple[str, str] = ("ham", "spam"),
+    classes: tuple[str, ...] = ("ham", "spam"),
     split: dict[str, Any] = SPLIT,
     written: list[dict[str, Any]] | None = None,
 ) -> str:
@@ -299,3 +300,88 @@ def test_a_story_is_shown_with_what_was_found_of_it() -> None:
     assert [line for line in report.splitlines() if line.startswith("Story ")] == list(headings)
     assert "    Tw▶o." in report.splitlines()
     assert report.count("up to the mark") == 1
+
+
+# --- more than two classes
+
+OF_MANY = SUMMARY | {"classifier": MANY_CLASSES}
+NAMES = ("bill", "bug", "praise")
+
+
+def of_many(text: str, label: str, called: str, probability: float = 0.9) -> dict[str, Any]:
+    return message(text, label, probability, right=label == called) | {"called": called}
+
+
+def test_the_figures_of_many_classes_stand_in_the_report() -> None:
+    rows = [
+        of_many("first", "bug", "bill", 0.4),
+        of_many("second", "praise", "bug", 0.8),
+        of_many("third", "bug", "bug"),
+    ]
+    report = render(messages=rows, summary=OF_MANY, classes=NAMES)
+    wanted = [
+        "| | macro F1 of 3 classes | 0.582 | majority class 0.211, TF-IDF + logistic regression 0.665, "
+        "character n-gram SVM 0.695 |",
+        "| | accuracy | macro precision | macro recall | macro F1 | macro ROC AUC |",
+        "|---|---|---|---|---|---|",
+        "| GPT | 81.2 % | 63.0 % | 54.0 % | 0.582 | 0.9034 |",
+        "| majority class | 61.1 % | 63.0 % | 54.0 % | 0.211 | 0.9034 |",
+        "| class | test messages | precision | recall | F1 |",
+        "| bill | 30 | 91.1 % | 82.2 % | 0.864 |",
+        "| praise | 0 | 0.0 % | not known | not known |",
+        "No test message is praise, so how well that is told is not known; the means leave it out.",
+        "praise, called bug with probability 0.800:",
+        "bug, called bill with probability 0.400:",
+    ]
+    assert [line for line in wanted if line not in report.splitlines()] == []
+    assert "The most probable class is called." in report
+    assert not any(word in report for word in ("hreshold", "None", "Undefined", "spam,"))
+    assert report.index("second") < report.index("first")  # the surest mistake comes first
+    assert len([token for token in parsed(report) if token.type == "table_open"]) == 3
+
+
+def test_where_every_class_was_met_nothing_is_said_of_missing_ones() -> None:
+    met = MANY_CLASSES["per_class"] | {"praise": {"support": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}}
+    report = render(summary=OF_MANY | {"classifier": MANY_CLASSES | {"per_class": met}}, classes=NAMES)
+    assert "not known" not in report
+
+
+@pytest.mark.parametrize("label", ["<b>hostile</b>", "a | hostile | b", "`hostile`", "![hostile](x)", "*hostile*"])
+def test_a_label_of_many_cannot_become_markup(label: str) -> None:
+    def with_label(name: str) -> str:
+        of_each = MANY_CLASSES["per_class"]
+        per_class = {"bill": of_each["bill"], name: of_each["bug"], f"{name} 2": of_each["praise"]}
+        return render(
+            messages=[of_many("text", "bill", name), of_many("text", name, "bill")],
+            summary=OF_MANY | {"classifier": MANY_CLASSES | {"per_class": per_class}},
+            classes=tuple(per_class),
+        )
+
+    assert with_label("werd").count("werd") == 5
+    assert structure(with_label(label)) == structure(with_label("werd"))
+
+
+@pytest.mark.parametrize("keys", leaves({"classifier": MANY_CLASSES}), ids=".".join)
+def test_no_figure_of_many_classes_is_hard_coded(keys: tuple[str, ...]) -> None:
+    changed = json.loads(json.dumps(OF_MANY))  # a deep copy that shares nothing between the four classifiers
+    inner = changed
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] += 7
+    if inner.get("support") == 7:
+        inner |= {"recall": 0.5, "f1": 0.5}
+    of_a_baseline = "baselines" in keys
+    not_shown = of_a_baseline and ("per_class" in keys or keys[-1] in ("accuracy_low", "accuracy_high"))
+    same = render(summary=changed, classes=NAMES) == render(summary=OF_MANY, classes=NAMES)
+    assert same == not_shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_turns_before_a_question_are_shown_as_code(text: str) -> None:
+    row = answer("Where is it?", "", "there", "here") | {"history": [["Who?", text], [text, "I."]]}
+    report = render(answers=[row, answer("Alone?", "", "yes", "no")])
+    assert "Answer 1 in turn 3 of a conversation, token F1 0.25:" in report
+    assert "Answer 2, token F1 0.25:" in report
+    assert "hostile" not in outside_of_code(report)
+    assert in_code(report).count("hostile") == 2 * text.count("hostile")
+    assert report.count("before: ") == 2

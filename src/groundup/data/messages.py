@@ -30,16 +30,24 @@ class Message:
 def read_messages(path: Path) -> list[Message]:
     """All rows of a file, in order.
 
-    Raises: GroundupError naming the line, if a row lacks its label or its text, or if all rows have one label.
+    Raises: GroundupError naming the line, if a row lacks its label or its text; and if all rows have one label, or
+        nearly each a label of its own, as where the columns are swapped.
     """
     rows = _read_csv(path) if path.suffix == ".csv" else _read_tsv(path)
     labels = sorted({row.label for row in rows})
-    if len(labels) != 2:
+    if len(labels) < 2:
         raise GroundupError(
-            f"{path}: a classifier between two classes needs rows of exactly two labels",
-            got=", ".join(labels[:5]) or "no rows",
-            allowed="two labels, such as ham and spam",
-            do="add rows of the missing label, or choose another file under data.messages",
+            f"{path}: a classifier needs rows of at least two labels",
+            got=", ".join(labels) or "no rows",
+            allowed="two labels, such as ham and spam, or more",
+            do="add rows of another label, or choose another file under data.messages",
+        )
+    if len(labels) > 2 and len(rows) < 2 * len(labels):
+        raise GroundupError(
+            f"{path}: too many labels for so few rows",
+            got=f"{len(labels)} labels in {len(rows)} rows, such as {labels[0]}",
+            allowed="two rows of each label or more, on average",
+            do="see whether text stands in place of labels, or leave rare labels out",
         )
     return rows
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from groundup.errors import GroundupError
 from groundup.files import missing_file, write_text_atomically
@@ -9,13 +10,13 @@ from groundup.files import missing_file, write_text_atomically
 ROWS_FILE = "rows.jsonl"
 
 
-def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     """Rows as one JSON object a line."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_text_atomically(path, text)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows that `write_rows` wrote.
 
     Raises: GroundupError if the file is missing.

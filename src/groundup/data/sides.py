@@ -14,7 +14,7 @@ import numpy as np
 
 from groundup.config import SplitParams, TextKind, TokenizeParams
 from groundup.data.corpus import Document
-from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction, format_prompt
+from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction, format_prompt, history_tokens
 from groundup.data.messages import Message
 from groundup.data.raw import RawData
 from groundup.data.rows import ROWS_FILE, read_rows, write_rows
@@ -52,7 +52,9 @@ def plan_sides(raw: RawData, split: SplitParams, seed: int) -> SidePlan:
 
 
 def _question(row: Instruction) -> str:
-    return f"{row.instruction}\n{row.input}"
+    """All that stands before the answer, so that the same last question of two conversations makes no copy."""
+    before = "".join(f"{asked}\n{answered}\n" for asked, answered in row.history)
+    return f"{before}{row.instruction}\n{row.input}"
 
 
 def train_texts(raw: RawData, plan: SidePlan, kinds: Sequence[TextKind]) -> Iterator[str]:
@@ -127,11 +129,15 @@ def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, 
 
     # Prompt and answer are encoded apart: what the model reads before it answers then has the same tokens in
     # training, where the answer follows, and in use, where it does not.
-    prompts = tokenizer.encode_many(format_prompt(row.instruction, row.input) for row in raw.instructions)
+    questions = tokenizer.encode_many(format_prompt(row.instruction, row.input) for row in raw.instructions)
+    prompts = [
+        history_tokens(row.history, tokenizer) + question
+        for row, question in zip(raw.instructions, questions, strict=True)
+    ]
     answers = tokenizer.encode_many(row.output for row in raw.instructions)
     pairs = [prompt + answer + end for prompt, answer in zip(prompts, answers, strict=True)]
     stores["instructions"] = write_token_store(folder / "instructions", pairs, size)
-    write_rows(folder / "instructions" / ROWS_FILE, [vars(row) for row in raw.instructions])
+    write_rows(folder / "instructions" / ROWS_FILE, [row.as_row() for row in raw.instructions])
     save_array(
         folder / "instructions" / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     )
@@ -157,7 +163,7 @@ def read_tokens(folder: Path) -> tuple[RawData, Tokenizer]:
     raw = RawData(
         documents=[Document(text=tokenizer.decode(corpus[index].tolist()), **fact) for index, fact in enumerate(facts)],
         messages=[Message(**row) for row in read_rows(folder / "messages" / ROWS_FILE)],
-        instructions=[Instruction(**row) for row in read_rows(folder / "instructions" / ROWS_FILE)],
+        instructions=[Instruction.from_row(row) for row in read_rows(folder / "instructions" / ROWS_FILE)],
     )
     return raw, tokenizer
 

@@ -15,10 +15,11 @@ from groundup.errors import GroundupError
 from groundup.generate import Sampling, generate
 from groundup.model.gpt import GPT
 from groundup.report.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
-from groundup.report.metrics import choose_threshold, classification_figures, exact_match, token_f1
+from groundup.report.metrics import classifier_figures, exact_match, token_f1, with_best_threshold
 from groundup.report.stories import Checker, documents_of, judge_stories, write_stories
 from groundup.seeding import derive_seed
-from groundup.tasks.classify import LabelledRows, class_logits, positive_probability
+from groundup.tasks.classes import Classes, label_numbers
+from groundup.tasks.classify import LabelledRows, class_logits, class_probabilities
 from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers, response_loss
 from groundup.tasks.language import score_corpus
 from groundup.tokenizer.encoding import Tokenizer
@@ -38,9 +39,13 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class ClassifierScores:
-    """What each classifier said of each test message. Shapes: labels (N,), probabilities (N,) by name."""
+    """What each classifier said of each test message. Shapes: labels (N,), probabilities (N, K) by name.
 
-    classes: list[str]
+    Args:
+        classes: with the threshold of the GPT.
+    """
+
+    classes: Classes
     labels: np.ndarray
     probabilities: dict[str, np.ndarray]
 
@@ -122,47 +127,48 @@ def evaluate_classifier(
 ) -> tuple[Evaluated, ClassifierScores]:
     """The classifier on the test messages, beside the majority class and two classical classifiers.
 
-    All learn from the same train rows, and each has its threshold from the validation rows. Where it is known how each
-    message was made, `best_possible` is the accuracy of one who knows.
+    All learn from the same train rows, and of two classes each has its threshold from the validation rows. Where it is
+    known how each message was made, `best_possible` is the accuracy of one who knows.
     """
     model, _, facts = load_classifier(folder, device)
-    classes = facts["labels"]
-    labels: dict[Side, np.ndarray] = {
-        side: np.array([classes.index(label) for label in rows.labels]) for side, rows in sides.items()
-    }
+    classes = Classes.of(facts)
+    labels = {side: label_numbers(rows.labels, classes.names, side) for side, rows in sides.items()}
     test = sides["test"]
-    probabilities = positive_probability(class_logits(model, test))
+    probabilities = class_probabilities(class_logits(model, test))
     train, validation = ((sides[side].texts, labels[side]) for side in ("train", "validation"))
     tfidf_on_validation, tfidf = tfidf_probabilities(train, validation, test.texts)
     svm_on_validation, svm = char_svm_scores(train, validation, test.texts)
-    majority = majority_probabilities(labels["train"], len(test.labels))
+    majority = majority_probabilities(labels["train"], len(test.labels), len(classes.names))
 
-    def figures(scores: np.ndarray, threshold: float) -> dict[str, Any]:
-        return classification_figures(labels["test"], scores, threshold, settings.confidence) | {"threshold": threshold}
+    def figures(scores: np.ndarray, rule: Classes) -> dict[str, Any]:
+        return classifier_figures(labels["test"], scores, rule, settings.confidence)
 
-    def threshold_of(on_validation: np.ndarray) -> float:
-        return choose_threshold(labels["validation"], on_validation, facts["threshold_for"])
+    def tuned(on_validation: np.ndarray) -> Classes:
+        return with_best_threshold(classes, labels["validation"], on_validation, facts["threshold_for"])
 
-    result = figures(probabilities, facts["threshold"]) | {
+    result = figures(probabilities, classes) | {
         "rows": len(test.labels),
         "baselines": {
-            "majority": figures(majority, 0.5),
-            "tfidf_logreg": figures(tfidf, threshold_of(tfidf_on_validation)),
-            "char_svm": figures(svm, threshold_of(svm_on_validation)),
+            "majority": figures(majority, classes.with_threshold(0.5)),
+            "tfidf_logreg": figures(tfidf, tuned(tfidf_on_validation)),
+            "char_svm": figures(svm, tuned(svm_on_validation)),
         },
     }
     if test.best_guesses and all(test.best_guesses):
         right = [guess == label for guess, label in zip(test.best_guesses, test.labels, strict=True)]
         result["best_possible"] = float(np.mean(right))
+    called = [classes.names[number] for number in classes.called(probabilities)]
     samples = [
         {
             "text": text,
             "label": label,
-            "called": classes[int(probability >= facts["threshold"])],
+            "called": call,
             "probability": round(float(probability), 4),
-            "right": bool((probability >= facts["threshold"]) == (label == classes[1])),
+            "right": call == label,
         }
-        for text, label, probability in zip(test.texts, test.labels, probabilities, strict=True)
+        for text, label, call, probability in zip(
+            test.texts, test.labels, called, classes.told(probabilities), strict=True
+        )
     ]
     by_name = {"GPT": probabilities, "TF-IDF + logistic regression": tfidf, "character n-gram SVM": svm}
     return Evaluated(result, samples), ClassifierScores(classes, labels["test"], by_name)
@@ -178,6 +184,7 @@ def evaluate_instructions(
     stand beside: the difference is what pretraining buys.
     """
     model, tokenizer, _ = load_model(folder, device)
+    test = test.within(model.config.context_length)
     samples = answered(model, test, tokenizer, settings)
     figures = {"response_loss_nats": response_loss(model, test, settings.batch_size)} | answer_figures(samples)
     if (folder / FROM_RANDOM).is_dir():
@@ -201,6 +208,7 @@ def answered(model: GPT, test: InstructionRows, tokenizer: Tokenizer, settings: 
             "ended": answer.ended,
             "kind": row.kind,
         }
+        | ({"history": row.as_row()["history"]} if row.history else {})
         for row, answer in zip(test.rows, given, strict=True)
     ]
 

@@ -3,11 +3,21 @@
 import re
 import string
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from groundup.tasks.classes import Classes
 
 
 def choose_threshold(labels: np.ndarray, probabilities: np.ndarray, figure: str) -> float:
@@ -38,6 +48,31 @@ def choose_threshold(labels: np.ndarray, probabilities: np.ndarray, figure: str)
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 
+def with_best_threshold(classes: Classes, labels: np.ndarray, probabilities: np.ndarray, figure: str) -> Classes:
+    """Two classes with the threshold that is best on these rows; more than two as they are, which need none.
+
+    Args:
+        figure: `accuracy` or `f1`.
+    Shapes:  labels (N,), probabilities (N, K)
+    """
+    if not classes.has_positive:
+        return classes
+    return classes.with_threshold(choose_threshold(labels, probabilities[:, 1], figure))
+
+
+def classifier_figures(
+    labels: np.ndarray, probabilities: np.ndarray, classes: Classes, confidence: float
+) -> dict[str, Any]:
+    """The figures of a classifier: of two classes those of the positive one, of more those of each and their means.
+
+    Shapes:  labels (N,), probabilities (N, K)
+    """
+    if classes.threshold is None:
+        return many_class_figures(labels, probabilities, classes.names, confidence)
+    figures = classification_figures(labels, probabilities[:, 1], classes.threshold, confidence)
+    return figures | {"threshold": classes.threshold}
+
+
 def classification_figures(
     labels: np.ndarray, probabilities: np.ndarray, threshold: float, confidence: float
 ) -> dict[str, Any]:
@@ -46,13 +81,9 @@ def classification_figures(
     Shapes:  labels of 0 and 1 (N,), probabilities of the positive class (N,)
     """
     called = (probabilities >= threshold).astype(int)
-    right = int((called == labels).sum())
-    low, high = wilson_interval(right, len(labels), confidence)
     counts = confusion_matrix(labels, called, labels=[0, 1])
     return {
-        "accuracy": right / len(labels),
-        "accuracy_low": low,
-        "accuracy_high": high,
+        **accuracy_figures(labels, called, confidence),
         "precision": float(precision_score(labels, called, zero_division=0)),
         "recall": float(recall_score(labels, called, zero_division=0)),
         "f1": float(f1_score(labels, called, zero_division=0)),
@@ -64,6 +95,60 @@ def classification_figures(
             "true_positive": int(counts[1, 1]),
         },
     }
+
+
+def many_class_figures(
+    labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str], confidence: float
+) -> dict[str, Any]:
+    """Accuracy with its Wilson interval; precision, recall and F1 of each class; their means; the confusion matrix.
+
+    A class that no row has can still be called wrongly, but what recall it has cannot be known: it has no part in the
+    means, which weigh all other classes alike. `macro_roc_auc` is the mean over the classes, each against the rest.
+
+    Shapes:  labels (N,), probabilities (N, K), of which the highest of a row is called
+    """
+    called = probabilities.argmax(axis=1)
+    numbers = range(len(names))
+    precision, recall, f1, support = precision_recall_fscore_support(labels, called, labels=numbers, zero_division=0)
+    seen = support > 0
+    aucs = [float(roc_auc_score(*curve)) for curve in each_against_the_rest(labels, probabilities, names).values()]
+    return {
+        **accuracy_figures(labels, called, confidence),
+        "macro_precision": float(precision[seen].mean()),
+        "macro_recall": float(recall[seen].mean()),
+        "macro_f1": float(f1[seen].mean()),
+        "macro_roc_auc": float(np.mean(aucs)) if aucs else 0.5,
+        "per_class": {
+            name: {"support": int(support[n]), "precision": float(precision[n])}
+            | ({"recall": float(recall[n]), "f1": float(f1[n])} if seen[n] else {})
+            for n, name in enumerate(names)
+        },
+        "confusion": {
+            name: dict(zip(names, map(int, row), strict=True))
+            for name, row in zip(names, confusion_matrix(labels, called, labels=numbers), strict=True)
+        },
+    }
+
+
+def accuracy_figures(labels: np.ndarray, called: np.ndarray, confidence: float) -> dict[str, float]:
+    """The share of right calls and its Wilson interval.
+
+    Shapes:  (N,), (N,)
+    """
+    right = int((called == labels).sum())
+    low, high = wilson_interval(right, len(labels), confidence)
+    return {"accuracy": right / len(labels), "accuracy_low": low, "accuracy_high": high}
+
+
+def each_against_the_rest(
+    labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each class whether a row has it, and its probability; without classes that no row has, or every row.
+
+    Shapes:  labels (N,), probabilities (N, K) -> (N,), (N,) by name
+    """
+    of_class = {name: (labels == number, probabilities[:, number]) for number, name in enumerate(names)}
+    return {name: (has_it, scores) for name, (has_it, scores) in of_class.items() if 0 < has_it.sum() < len(labels)}
 
 
 def wilson_interval(n_right: int, n: int, confidence: float) -> tuple[float, float]:

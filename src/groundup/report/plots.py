@@ -12,6 +12,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from groundup.errors import shorten
+
+RocCurves = Mapping[str, tuple[np.ndarray, np.ndarray]]  # whether a row is of the class, and its score, by name
+LONGEST_NAME = 40  # characters of a name that is drawn
+LEGIBLE = 40  # classes whose names and counts can be read in a picture
+FEW_CURVES = 10  # as many colours as matplotlib gives before they come again
+
 TRAIN_COLOUR, VALIDATION_COLOUR = "#7a9cc6", "#c1440e"
 METADATA = {"Software": None}  # no version in the file: the same figures give the same bytes
 
@@ -43,44 +50,61 @@ def plot_losses(
     _save(figure, path)
 
 
-def plot_confusion(path: Path, confusion: Mapping[str, int], classes: Sequence[str]) -> None:
-    """Which class the test messages have and which they were called."""
-    counts = np.array(
-        [
-            [confusion["true_negative"], confusion["false_positive"]],
-            [confusion["false_negative"], confusion["true_positive"]],
-        ]
-    )
-    figure, axes = plt.subplots(figsize=(3.6, 3.2))
+def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
+    """Which class the test messages have and which they were called.
+
+    Shapes:  counts (K, K): a row for what they are, a column for what they were called
+    """
+    n = len(classes)
+    side = 3.6 if n <= 2 else min(20.0, max(4.2, 0.45 * n + 2))
+    figure, axes = plt.subplots(figsize=(side, side - 0.4))
     axes.imshow(counts / counts.sum(axis=1, keepdims=True).clip(min=1), cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
+        if n > LEGIBLE or (n > 2 and not count and row != column):
+            continue  # among many classes most pairs are never taken for each other: their zeros would hide the rest
         light = count > counts[row].sum() / 2
-        axes.text(column, row, str(count), ha="center", va="center", fontsize=14, color="white" if light else "black")
-    axes.set(
-        title="test messages",
-        xlabel="called",
-        ylabel="is",
-        xticks=(0, 1),
-        yticks=(0, 1),
-        xticklabels=classes,
-        yticklabels=classes,
-    )
+        axes.text(
+            column,
+            row,
+            str(count),
+            ha="center",
+            va="center",
+            fontsize=14 if n <= 2 else max(7.0, 13 - 0.25 * n),
+            color="white" if light else "black",
+        )
+    shown = range(n if n <= LEGIBLE else 0)
+    axes.set(title="test messages", xlabel="called", ylabel="is", xticks=shown, yticks=shown)
+    if n <= LEGIBLE:
+        names = classes if n <= 2 else [shorten(name, LONGEST_NAME) for name in classes]
+        axes.set(xticklabels=names, yticklabels=names)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a $ in a label is a dollar
+    if n > 2:
+        plt.setp(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+        axes.tick_params(labelsize=8)
     _save(figure, path)
 
 
-def plot_roc(path: Path, labels: np.ndarray, scores: Mapping[str, np.ndarray]) -> None:
-    """How many spam messages are caught at each share of false alarms, for each classifier.
+def plot_roc(path: Path, curves: RocCurves) -> None:
+    """How many messages of a class are caught at each share of false alarms, for each curve.
 
-    Shapes:  labels of 0 and 1 (N,), scores (N,) each
+    Shapes:  whether they are of it (N,), and scores (N,), each
     """
     figure, axes = plt.subplots(figsize=(4.4, 3.6))
-    for name, probabilities in scores.items():
-        false_alarms, caught, _ = roc_curve(labels, probabilities)
-        axes.plot(false_alarms, caught, label=name)
+    colours = None if len(curves) <= FEW_CURVES else plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(curves)))
+    for number, (name, (has_it, scores)) in enumerate(curves.items()):
+        false_alarms, caught, _ = roc_curve(has_it, scores)
+        named = number == 0 or len(curves) <= LEGIBLE
+        line = axes.plot(false_alarms, caught, label=shorten(name, LONGEST_NAME) if named else None)[0]
+        if colours is not None:
+            line.set_color(colours[number])
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     axes.set(title="ROC on test messages", xlabel="false alarms", ylabel="caught")
     axes.grid(alpha=0.3)
-    axes.legend()
+    if len(curves) <= 3:
+        legend = axes.legend()
+    else:  # so many names would cover the curves
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), fontsize=8, ncols=1 + (len(curves) > 25))
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     _save(figure, path)

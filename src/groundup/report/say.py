@@ -13,6 +13,48 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+def four_places(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def three_places(value: float) -> str:
+    return f"{value:.3f}"
+
+
+# What a table of classifiers shows: the heading, the figure's key, and how it is written.
+Column = tuple[str, str, Callable[[float], str]]
+OF_TWO_CLASSES: tuple[Column, ...] = (
+    ("accuracy", "accuracy", percent),
+    ("precision", "precision", percent),
+    ("recall", "recall", percent),
+    ("F1", "f1", three_places),
+    ("ROC AUC", "roc_auc", four_places),
+    ("threshold", "threshold", three_places),
+)
+OF_MANY_CLASSES: tuple[Column, ...] = (
+    ("accuracy", "accuracy", percent),
+    ("macro precision", "macro_precision", percent),
+    ("macro recall", "macro_recall", percent),
+    ("macro F1", "macro_f1", three_places),
+    ("macro ROC AUC", "macro_roc_auc", four_places),
+)
+
+
+def classifier_columns(figures: Row) -> tuple[Column, ...]:
+    """The columns that these figures of a classifier fill."""
+    return OF_MANY_CLASSES if "per_class" in figures else OF_TWO_CLASSES
+
+
+def f1_of(figures: Row) -> float:
+    """The F1 that stands for a classifier: of the positive one of two classes, or the mean over more."""
+    return float(figures["macro_f1"] if "macro_f1" in figures else figures["f1"])
+
+
+def unseen_classes(figures: Row) -> list[str]:
+    """Of more than two classes those that no test row has."""
+    return [name for name, row in figures.get("per_class", {}).items() if not row["support"]]
+
+
 def gain_words(instruct: Mapping[str, Any]) -> str:
     """What pretraining buys the instruction follower, in a sentence or two; it was trained from random weights too."""
     other = instruct["from_random"]

@@ -11,12 +11,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from groundup.console import LINE_WIDTH, one_line
+from groundup.errors import shorten
 from groundup.files import read_json
-from groundup.report.say import BREAK_MARK, gain_words, percent, picked
+from groundup.report.say import BREAK_MARK, f1_of, gain_words, percent, picked, unseen_classes
 
 SHOWN = 3  # samples of each model
 RIGHT, WRONG, UNJUDGED = "✓", "✗", "·"
 LONGEST_SHOWN = 300  # characters of a sample, on a terminal of any width
+CLASSES_SHOWN, LONGEST_LABEL = 5, 40
 
 BASELINES = {
     "majority": "calling all the same",
@@ -37,10 +39,14 @@ def print_summary(reports: Path) -> None:
     knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if knows_width else LINE_WIDTH, highlight=False, emoji=False)
     console.print("[bold]What the three models can do with texts that no training has seen[/]")
-    messages = _read_samples(folder / "classifier_samples.json")
+    messages, classifier = _read_samples(folder / "classifier_samples.json"), summary["classifier"]
     for title, sentences, samples in (
         ("Language model: writes on, token by token", _language_words(summary["language_model"]), _writings(folder)),
-        (_classifier_title(messages), _classifier_words(summary["classifier"]), _calls(messages)),
+        (
+            _classifier_title(messages, classifier),
+            _classifier_words(classifier),
+            _calls(messages),
+        ),
         (
             "Instruction follower: does what it is asked",
             _instruct_words(summary["instruct"]),
@@ -116,29 +122,48 @@ def _breaks_a_rule(story: Mapping[str, Any]) -> bool:
     return story.get("keeps_rules") is False
 
 
-def _classifier_title(messages: Sequence[Mapping[str, Any]]) -> str:
-    labels = sorted({row["label"] for row in messages})
-    return f"Classifier: sorts messages{' into ' + one_line(' and '.join(labels)) if labels else ''}"
+def _classifier_title(messages: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:
+    labels = list(figures["per_class"]) if "per_class" in figures else sorted({row["label"] for row in messages})
+    into = " and ".join(labels) if len(labels) <= 2 else f"{len(labels)} classes"
+    return f"Classifier: sorts messages{' into ' + one_line(into) if labels else ''}"
 
 
 def _classifier_words(figures: Mapping[str, Any]) -> Iterator[str]:
+    f1 = "macro F1" if "per_class" in figures else "F1"
     yield (
         f"It is right for {percent(figures['accuracy'])} of {figures['rows']} messages "
         f"(likely between {percent(figures['accuracy_low'])} and {percent(figures['accuracy_high'])}); "
-        f"F1 {figures['f1']:.3f}."
+        f"{f1} {f1_of(figures):.3f}."
     )
     if "best_possible" in figures:
         yield f"Best possible: {percent(figures['best_possible'])}, as some messages do not tell what they are."
     simple = [
-        f"{words} {percent(figures['baselines'][name]['accuracy'])} (F1 {figures['baselines'][name]['f1']:.3f})"
+        f"{words} {percent(figures['baselines'][name]['accuracy'])} ({f1} {f1_of(figures['baselines'][name]):.3f})"
         for name, words in BASELINES.items()
         if name in figures["baselines"]
     ]
     yield f"Simple ways: {', '.join(simple)}."
+    if "per_class" in figures:
+        yield from _class_words(figures)
+
+
+def _class_words(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What is found of each class, the hardest first; and which cannot be told."""
+    found = {name: row["recall"] for name, row in figures["per_class"].items() if row["support"]}
+    hardest = sorted(found, key=lambda name: found[name])
+    finds = ", ".join(f"{percent(found[name])} of {_named(name)}" for name in hardest[:CLASSES_SHOWN])
+    others = f", and more of the other {len(hardest) - CLASSES_SHOWN} classes" if len(hardest) > CLASSES_SHOWN else ""
+    yield f"It finds {finds}{others}."
+    if unseen := unseen_classes(figures):
+        yield f"No test message is {' or '.join(map(_named, unseen))}, so how well that is told is not known."
+
+
+def _named(label: str) -> str:
+    return shorten(one_line(label), LONGEST_LABEL)
 
 
 def _calls(messages: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
-    labels = sorted({row["label"] for row in messages})
+    labels = sorted({row["label"] for row in messages})[: SHOWN - 1]  # so that a wrong one has its place
     sorts = [lambda row, label=label: row["right"] and row["label"] == label for label in labels]
     for row in picked(messages, SHOWN, *sorts, lambda row: not row["right"]):
         if row["right"]:

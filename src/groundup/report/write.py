@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from sklearn.metrics import roc_curve
+import numpy as np
+from sklearn.metrics import confusion_matrix, roc_curve
 
 from groundup.files import write_json_atomically, write_text_atomically
 from groundup.report.evaluate import ClassifierScores, Evaluated
-from groundup.report.plots import plot_confusion, plot_losses, plot_roc
-from groundup.report.say import gain_words, of_every_kind
+from groundup.report.metrics import each_against_the_rest
+from groundup.report.plots import RocCurves, plot_confusion, plot_losses, plot_roc
+from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
 STORIES_FILE = "stories.json"
 SHOWN_STORIES, SHOWN_ANSWERS = 5, 14
+POOLED = "all classes, pooled"
 
 
 def write_evaluation(
@@ -46,11 +49,13 @@ def write_evaluation(
     }
     for name, (train, validation) in curves.items():
         plot_losses(folder / f"{name}_losses.png", TRAININGS[name], train, validation)
-    plot_confusion(folder / "confusion.png", classifier.figures["confusion"], scores.classes)
-    plot_roc(folder / "roc.png", scores.labels, scores.probabilities)
+    names = scores.classes.names
+    called = scores.classes.called(scores.probabilities["GPT"])
+    counts = confusion_matrix(scores.labels, called, labels=range(len(names)))
+    plot_confusion(folder / "confusion.png", counts, names)
+    curves_of_roc = roc_curves(scores)
+    plot_roc(folder / "roc.png", curves_of_roc)
 
-    names = {0: scores.classes[0], 1: scores.classes[1]}
-    called = (scores.probabilities["GPT"] >= classifier.figures["threshold"]).astype(int)
     write_table(
         reports / "confusion.csv",
         [
@@ -58,7 +63,7 @@ def write_evaluation(
             for label, call in zip(scores.labels.tolist(), called.tolist(), strict=True)
         ],
     )
-    false_alarms, caught, _ = roc_curve(scores.labels, scores.probabilities["GPT"])
+    false_alarms, caught, _ = roc_curve(*next(iter(curves_of_roc.values())))
     write_table(
         reports / "roc.csv",
         [{"false_alarms": x, "caught": y} for x, y in zip(false_alarms.tolist(), caught.tolist(), strict=True)],
@@ -68,10 +73,24 @@ def write_evaluation(
     if language.stories:
         write_json_atomically(folder / STORIES_FILE, language.stories)
     write_text_atomically(
-        folder / "report.md", render_report(summary, language, classifier, instruct, scores.classes, split, curves)
+        folder / "report.md", render_report(summary, language, classifier, instruct, names, split, curves)
     )
     write_json_atomically(reports / "summary.json", summary)
     return summary
+
+
+def roc_curves(scores: ClassifierScores) -> RocCurves:
+    """What the ROC is drawn of: the positive one of two classes, by each classifier; of more each class, by the GPT.
+
+    The first is the one for `dvc plots`. With more than two classes it pools the calls of all of them: each class and
+    row is one call.
+    """
+    if scores.classes.has_positive:
+        return {name: (scores.labels, each[:, 1]) for name, each in scores.probabilities.items()}
+    probabilities = scores.probabilities["GPT"]
+    has_it = scores.labels[:, None] == np.arange(probabilities.shape[1])
+    pooled = {POOLED: (has_it.ravel(), probabilities.ravel())}
+    return pooled | each_against_the_rest(scores.labels, probabilities, scores.classes.names)
 
 
 def render_report(
@@ -91,10 +110,10 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
-    environment.globals["gain_words"] = gain_words
+    environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
-        key=lambda row: -abs(row["probability"] - classifier.figures["threshold"]),
+        key=lambda row: -abs(row["probability"] - classifier.figures.get("threshold", 0.0)),
     )
     template = environment.get_template("report.md.jinja")
     return template.render(
@@ -104,6 +123,7 @@ def render_report(
         mistakes=mistakes[:10],
         answers=of_every_kind(instruct.samples, SHOWN_ANSWERS),
         classes=classes,
+        unseen=unseen_classes(classifier.figures),
         split=split,
         curves=curves,
     )

@@ -1,4 +1,4 @@
-"""Sorting messages into two classes."""
+"""Sorting messages into classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -13,9 +13,9 @@ from groundup.config import FinetuneClsParams, PretrainParams, TrainingParams
 from groundup.data.batches import Epochs, bucketed_batches, pad
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
-from groundup.errors import GroundupError
 from groundup.model.gpt import GPT, GPTClassifier, set_dropout
 from groundup.seeding import numpy_generator
+from groundup.tasks.classes import label_numbers
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -63,29 +63,6 @@ class LabelledRows:
         return tokens if len(tokens) <= context_length else np.append(tokens[: context_length - 1], tokens[-1])
 
 
-def class_names(rows: LabelledRows, positive_label: str) -> list[str]:
-    """The two classes, the positive one last, so that its number is 1.
-
-    Raises: GroundupError if the rows do not have exactly two labels, or if the positive one is not among them.
-    """
-    found = sorted(set(rows.labels))
-    if len(found) != 2:
-        raise GroundupError(
-            "finetune_cls: the train messages do not have two classes",
-            got=", ".join(found) or "none",
-            allowed="rows of exactly two labels",
-            do="add messages of the missing class",
-        )
-    if positive_label not in found:
-        raise GroundupError(
-            "finetune_cls.positive_label is not a label of the messages",
-            got=positive_label,
-            allowed=" or ".join(found),
-            do="set finetune_cls.positive_label to one of them",
-        )
-    return [name for name in found if name != positive_label] + [positive_label]
-
-
 class ClassifyTask:
     """Fine-tuning of a classifier: messages of like length together, so that little is padded."""
 
@@ -103,8 +80,9 @@ class ClassifyTask:
     ) -> None:
         self.train, self.validation, self.settings = train, validation, settings
         self.context_length, self.seed, self.device = context_length, seed, device
-        self.labels = np.array([classes.index(label) for label in train.labels])
-        self.validation_labels = np.array([classes.index(label) for label in validation.labels])
+        self.labels = label_numbers(train.labels, classes, "train")
+        self.validation_labels = label_numbers(validation.labels, classes, "validation")
+        self.n_classes = len(classes)
         self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)
         self.max_steps = self.epochs.max_steps
 
@@ -112,8 +90,8 @@ class ClassifyTask:
         generator = numpy_generator(self.seed, "messages", epoch)
         rows = np.arange(len(self.labels))
         if self.settings.class_balance == "balanced":
-            # All rows of the rarer class, and as many of the other, drawn anew each epoch.
-            of_class = [rows[self.labels == number] for number in (0, 1)]
+            # All rows of the rarest class, and as many of each other one, drawn anew each epoch.
+            of_class = [rows[self.labels == number] for number in range(self.n_classes)]
             size = min(len(each) for each in of_class)
             rows = np.concatenate([np.sort(generator.choice(each, size, replace=False)) for each in of_class])
         lengths = self.train.store.lengths[rows]
@@ -219,9 +197,9 @@ def class_logits(model: GPTClassifier, rows: LabelledRows, batch_size: int = 64)
     return logits
 
 
-def positive_probability(logits: Tensor) -> np.ndarray:
-    """Probability of the positive class.
+def class_probabilities(logits: Tensor) -> np.ndarray:
+    """How probable each class is.
 
-    Shapes:  (N, 2) -> (N,)
+    Shapes:  (N, K) -> (N, K)
     """
-    return logits.double().softmax(dim=1)[:, 1].numpy()
+    return logits.double().softmax(dim=1).numpy()

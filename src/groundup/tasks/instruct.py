@@ -42,12 +42,33 @@ class InstructionRows:
         path = folder / PROMPT_LENGTHS_FILE
         if not path.is_file():
             raise missing_file(path)
-        rows = [Instruction(**row) for row in read_rows(folder / ROWS_FILE)]
+        rows = [Instruction.from_row(row) for row in read_rows(folder / ROWS_FILE)]
         return cls(TokenStore.load(folder), np.load(path, allow_pickle=False), rows)
 
     def prompt(self, index: int) -> np.ndarray:
         """The tokens that the model reads before it answers."""
         return self.store[index][: self.prompt_lengths[index]]
+
+    def within(self, context_length: int) -> "InstructionRows":
+        """The same rows; one that does not fit the context is without its oldest turns, as many as that takes.
+
+        A question that does not fit even alone stays, without the turns before it.
+        """
+        if not any(row.history for row in self.rows):
+            return self
+        left_out = np.array([self._left_out(index, context_length) for index in range(len(self.rows))])
+        kept = [self.store[index][start:] for index, start in enumerate(left_out)]
+        offsets = np.cumsum([0, *map(len, kept)], dtype=np.int64)
+        return InstructionRows(TokenStore(np.concatenate(kept), offsets), self.prompt_lengths - left_out, self.rows)
+
+    def _left_out(self, index: int, context_length: int) -> int:
+        """How many of a row's tokens belong to turns for which there is no room."""
+        if not self.rows[index].history:
+            return 0
+        ends = np.flatnonzero(self.prompt(index) == self.store[index][-1]) + 1  # of the turns before the question
+        starts = [0, *ends.tolist()]
+        excess = int(self.store.lengths[index]) - 1 - context_length
+        return next((start for start in starts if start >= excess), starts[-1])
 
     def fitting(self, context_length: int) -> np.ndarray:
         """Numbers of the rows whose prompt and answer fit into the context."""
@@ -89,6 +110,7 @@ class InstructTask:
         seed: int,
         device: torch.device,
     ) -> None:
+        train, validation = train.within(context_length), validation.within(context_length)
         self.train, self.validation, self.tokenizer, self.settings = train, validation, tokenizer, settings
         self.context_length, self.seed, self.device = context_length, seed, device
         self.fitting = train.fitting(context_length)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from groundup.data.instructions import format_prompt
+from groundup.data.instructions import format_prompt, history_tokens
 from groundup.errors import GroundupError
 from groundup.generate import Sampling
 from groundup.model.gpt import GPT
@@ -61,8 +61,8 @@ class Chat:
                 do="ask something shorter",
             )
         room -= self.max_new_tokens
-        for asked, answered in reversed(self.said[-self.turns :] if self.turns else []):
-            turn = [*self.tokenizer.encode(format_prompt(asked) + answered), self.tokenizer.end_of_text_id]
+        for said in reversed(self.said[-self.turns :] if self.turns else []):
+            turn = history_tokens([said], self.tokenizer)
             if len(turn) + len(tokens) > room:
                 break
             tokens = turn + tokens

@@ -12,7 +12,8 @@ import numpy as np
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
-from groundup.tasks.classify import LabelledRows, class_logits, positive_probability
+from groundup.tasks.classes import Classes
+from groundup.tasks.classify import LabelledRows, class_logits, class_probabilities
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.checkpoint import load_classifier
 
@@ -25,37 +26,37 @@ class Labeller:
     """A classifier with what it takes to name a text's label.
 
     Args:
-        labels: the two labels, the positive one last.
-        threshold: of its probability.
+        classes: its labels, and the rule by which one of them is called.
     """
 
     classifier: GPTClassifier
     tokenizer: Tokenizer
-    labels: list[str]
-    threshold: float
+    classes: Classes
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
-        """How likely each text has the positive label.
+        """How likely each text has each label.
 
-        Shapes:  N texts -> (N,)
+        Shapes:  N texts -> (N, K)
         """
         tokens = [[*ids, self.tokenizer.end_of_text_id] for ids in self.tokenizer.encode_many(texts)]
         flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64)
         store = TokenStore(flat, np.cumsum([0, *map(len, tokens)], dtype=np.int64))
-        return positive_probability(class_logits(self.classifier, LabelledRows(store, texts, [""] * len(texts))))
+        return class_probabilities(class_logits(self.classifier, LabelledRows(store, texts, [""] * len(texts))))
 
-    def label(self, probability: float) -> str:
-        return self.labels[int(probability >= self.threshold)]
+    def label(self, texts: list[str]) -> list[tuple[str, float]]:
+        """The label of each text, and the probability beside it: of two labels the positive one's, of more its own."""
+        probabilities = self.probabilities(texts)
+        called, told = self.classes.called(probabilities), self.classes.told(probabilities)
+        return [(self.classes.names[number], float(each)) for number, each in zip(called, told, strict=True)]
 
     def say(self, text: str) -> tuple[str, float]:
-        """The label of one text, and how likely its positive label is.
+        """The label of one text, and the probability beside it.
 
         Raises: GroundupError for a text without characters.
         """
         if not text.strip():
             raise GroundupError("there is no text to classify", do="give a text, or one on each line of standard input")
-        probability = float(self.probabilities([text])[0])
-        return self.label(probability), probability
+        return self.label([text])[0]
 
 
 def load_labeller(folder: Path) -> Labeller:
@@ -64,7 +65,7 @@ def load_labeller(folder: Path) -> Labeller:
     Raises: as `load_classifier`.
     """
     classifier, tokenizer, facts = load_classifier(folder)
-    return Labeller(classifier, tokenizer, facts["labels"], facts["threshold"])
+    return Labeller(classifier, tokenizer, Classes.of(facts))
 
 
 @dataclass
@@ -93,7 +94,7 @@ def label_file(labeller: Labeller, source: Path, target: TextIO, column: str, re
         writer.writerow([*header, *ADDED])
         while batch := list(islice(rows, ROWS_AT_ONCE)):
             good = [row.text for row in batch if not row.problem]
-            probabilities = iter(labeller.probabilities(good) if good else [])
+            labels = iter(labeller.label(good) if good else [])
             for row in batch:
                 counts.rows += 1
                 if row.problem:
@@ -101,8 +102,8 @@ def label_file(labeller: Labeller, source: Path, target: TextIO, column: str, re
                     report(f"{source}: line {row.line} {row.problem}; it is kept without a label")
                     writer.writerow([*row.fields, "", "", row.problem])
                 else:
-                    probability = float(next(probabilities))
-                    writer.writerow([*row.fields, labeller.label(probability), f"{probability:.4f}", ""])
+                    label, probability = next(labels)
+                    writer.writerow([*row.fields, label, f"{probability:.4f}", ""])
     return counts
 
 
