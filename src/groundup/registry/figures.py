@@ -58,7 +58,7 @@ def _bits_per_byte(folder: Path, measured: Evaluation) -> Figure:
     store = TokenStore.load(measured.splits / "corpus" / "test")
     value = measured.summary["language_model"]["bits_per_byte"]
     error = bits_error(folder, store, settings["window_stride"], settings["batch_size"], confidence)
-    texts = _sha256_of_texts(store, Tokenizer.load(folder))
+    texts = sha256_of_texts(store, Tokenizer.load(folder))
     test = _sha256(f"{texts}, windows move on by {settings['window_stride']} tokens")
     return Figure("bits_per_byte", value, value - error, value + error, confidence, test)
 
@@ -109,7 +109,7 @@ def groups_of_texts(store: TokenStore, n_groups: int) -> list[TokenStore]:
     ]
 
 
-def _sha256_of_texts(store: TokenStore, tokenizer: Tokenizer) -> str:
+def sha256_of_texts(store: TokenStore, tokenizer: Tokenizer) -> str:
     """A digest of the texts that does not depend on how they are cut into tokens."""
     digest = hashlib.sha256()
     for index in range(len(store)):
