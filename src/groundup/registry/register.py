@@ -80,9 +80,8 @@ def _registered(store: Store, final: Final, force: bool) -> str:
 
 def _version_of(client: MlflowClient, name: str, final: Final) -> ModelVersion | None:
     """The newest version that was made of these bytes."""
-    versions = client.search_model_versions(f"name = '{name}'")
-    same = [each for each in versions if each.tags.get("model.sha256") == final.digests["model.sha256"]]
-    return max(same, key=lambda each: int(each.version), default=None)
+    wanted = f"name = '{name}' AND tags.`model.sha256` = '{final.digests['model.sha256']}'"
+    return max(client.search_model_versions(wanted), key=lambda each: int(each.version), default=None)
 
 
 def _new_version(store: Store, name: str, final: Final) -> ModelVersion:
