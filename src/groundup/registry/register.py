@@ -103,7 +103,7 @@ def _new_version(store: Store, name: str, final: Final) -> ModelVersion:
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
             source = f"models:/{logged.model_id}"
-            return client.create_model_version(name, source, run_id, tags, model_id=logged.model_id)
+            return client.create_model_version(name, source, tags=tags, model_id=logged.model_id)
 
         made: ModelVersion = store.demand(uploaded, size_of(saved))
         return made
