@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary track clean clean-checkpoints
+.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary track register clean clean-checkpoints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ summary: $(RUNTIME) ## Show the headline figures of the last run
 
 track: $(RUNTIME) ## Write the finished pipeline to MLflow again, from its files
 	groundup track
+
+register: $(RUNTIME) ## Register the final models in MLflow; the champion changes only for a better test figure
+	@groundup register
 
 clean-checkpoints: ## Remove the states that stopped trainings would go on from
 	@du -sh checkpoints 2>/dev/null || true

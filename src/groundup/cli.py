@@ -318,5 +318,17 @@ def export(model: Path, form: str, target: Path | None) -> None:
     click.echo(f"{place} {loaded_by}")
 
 
+@main.command()
+@click.argument("models", nargs=-1, type=click.Choice(["pretrained", "classifier", "instructed"]))
+@click.option("--champion", is_flag=True, help="Make them champions, whatever their test figures say.")
+def register(models: tuple[str, ...], champion: bool) -> None:
+    """Register the final MODELS (without a name all three) in MLflow, to be loaded or served from there."""
+    with _said():
+        from groundup.registry.register import NAMES, register
+
+        for line in register(models or NAMES, force=champion):
+            click.echo(line)
+
+
 if __name__ == "__main__":
     main()

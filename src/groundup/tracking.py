@@ -2,7 +2,7 @@
 
 DVC's files hold the truth; this mirror can be built again from them. So nothing here may stop a stage or slow it: a
 server that fails once is warned about once and left alone until the next stage, and `groundup track` fills the gaps.
-Only this file imports mlflow.
+Only this file imports mlflow, and `groundup.registry`, whose work it is to make models for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundup.errors import StoppedBySignal
+from groundup.errors import GroundupError, StoppedBySignal
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -97,13 +97,33 @@ class Store:
             return self._patiently(work, n_bytes) if tracking_uri().startswith("http") else work()
         except Exception as error:  # whatever a server, a database or a library does: training goes on
             self.on = False
-            reason = without_password(" ".join(str(error).split()))[:160]
             print(  # noqa: T201
-                f"groundup: MLflow at {without_password(tracking_uri())} failed, the stage goes on without: {reason}; "
-                "`groundup track` fills the gap later",
+                f"groundup: MLflow at {without_password(tracking_uri())} failed, the stage goes on without: "
+                f"{_reason(error)}; `groundup track` fills the gap later",
                 file=sys.stderr,
             )
             return None
+
+    def demand(self, work: Callable[[MlflowClient], Any], n_bytes: int = 0) -> Any:
+        """As `attempt`, where MLflow is all that somebody has asked for: a failure ends the work.
+
+        Raises: GroundupError if tracking is off or fails.
+        """
+        if not self.on:
+            raise GroundupError(
+                "there is no registry to write to",
+                got=f"MLFLOW_TRACKING_URI={OFF}",
+                allowed="a server's address, or nothing for the project's own mlflow.db",
+                do="unset MLFLOW_TRACKING_URI",
+            )
+        try:
+            client = self.client
+            return self._patiently(lambda: work(client), n_bytes) if tracking_uri().startswith("http") else work(client)
+        except Exception as error:  # whatever a server, a database or a library does
+            raise GroundupError(
+                f"MLflow at {without_password(tracking_uri())} failed: {_reason(error)}",
+                do="start the server, or set MLFLOW_TRACKING_URI, and do it again; what is done is not done twice",
+            ) from None
 
     def _patiently(self, work: Callable[[], Any], n_bytes: int) -> Any:
         """The result of the work, done beside; a server may hang, or answer a byte a minute, and no timeout ends that.
@@ -439,6 +459,10 @@ def git_tags() -> dict[str, str]:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def _reason(error: Exception) -> str:
+    return without_password(" ".join(str(error).split()))[:160]
 
 
 def _milliseconds() -> int:

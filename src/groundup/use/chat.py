@@ -51,16 +51,9 @@ class Chat:
 
         Raises: GroundupError if the question alone leaves no room.
         """
-        room = self.model.config.context_length - 1
-        tokens = self.tokenizer.encode(format_prompt(question))
-        if len(tokens) > room:
-            raise GroundupError(
-                "the question is too long for the model",
-                got=f"{len(tokens)} tokens with the form around it",
-                allowed=f"at most {room}",
-                do="ask something shorter",
-            )
-        room -= self.max_new_tokens
+        length = self.model.config.context_length
+        tokens = question_tokens(self.tokenizer, length, question)
+        room = length - 1 - self.max_new_tokens
         for said in reversed(self.said[-self.turns :] if self.turns else []):
             turn = history_tokens([said], self.tokenizer)
             if len(turn) + len(tokens) > room:
@@ -92,3 +85,19 @@ class Chat:
                 f"{name} needs a number that is 0 or more", got=value or "nothing", do=f"try `{name} 1`"
             ) from None
         raise GroundupError(f"{name} is no command", do=HELP)
+
+
+def question_tokens(tokenizer: Tokenizer, context_length: int, question: str, about: str = "") -> list[int]:
+    """The tokens of a question in its form, and of what it is about.
+
+    Raises: GroundupError if they leave no room for an answer.
+    """
+    tokens = tokenizer.encode(format_prompt(question, about))
+    if len(tokens) > context_length - 1:
+        raise GroundupError(
+            "the question is too long for the model",
+            got=f"{len(tokens)} tokens with the form around it",
+            allowed=f"at most {context_length - 1}",
+            do="ask something shorter",
+        )
+    return tokens
