@@ -1,17 +1,9 @@
 """A small project in a temporary folder, and the stages run in it as `dvc repro` would run them."""
 
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-# The helpers of the unit tests serve here too; they lie beside those tests.
-UNIT = str(Path(__file__).resolve().parents[1] / "unit")
-if UNIT not in sys.path:
-    sys.path.append(UNIT)
-
-from fault_helpers import REFUSED, Project, fill_own_folder, small_params  # noqa: E402
+from fault_helpers import REFUSED, Project, fill_own_folder, small_params
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

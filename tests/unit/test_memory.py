@@ -62,3 +62,13 @@ def test_this_machine_tells_its_free_memory():
 def test_the_free_memory_of_an_accelerator_is_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (30_000_000_000, 80_000_000_000))
     assert free_memory_of(torch.device("cuda")) == 30_000_000_000
+
+
+def test_a_model_that_is_used_as_it_is_needs_room_for_its_weights_alone(monkeypatch):
+    config = tiny_config()
+    weights = 4 * GPT(config).n_parameters
+    monkeypatch.setattr(memory, "free_memory_of", lambda device: weights)
+    refuse_what_cannot_fit(config, CPU, trains=False)
+    monkeypatch.setattr(memory, "free_memory_of", lambda device: weights - 1)
+    with pytest.raises(GroundupError, match="for them; allowed: 0 GB"):
+        refuse_what_cannot_fit(config, CPU, trains=False)
