@@ -106,7 +106,12 @@ class Project:
         return subprocess.run(
             [sys.executable, "-c", f"{first}\nfrom {module} import {command}\n{command}([])"],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=120,

@@ -33,7 +33,7 @@ def test_a_stage_without_training_stops_at_once_and_leaves_its_earlier_result(fi
     process = subprocess.Popen(
         [sys.executable, "-c", f"{WAIT}\n{SLOW[stage]}\nfrom {module} import {command}\n{command}([])"],
         cwd=finished.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "PYTHONDONTWRITEBYTECODE": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -1,18 +1,21 @@
 """Conversations: each answer becomes a row with the turns before it, and one out of order is named by its line."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from data_helpers import raw_data, split_params
-from helpers import tiny_gpt, trained_tokenizer
+from helpers import CPU, instruct_settings, tiny_gpt, trained_tokenizer
 
 from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction, read_instructions
 from groundup.data.raw import RawData
 from groundup.data.sides import plan_sides, read_tokens, train_texts, write_sides, write_tokens
 from groundup.data.split import SIDES
 from groundup.errors import GroundupError
-from groundup.tasks.instruct import InstructionRows
+from groundup.report import evaluate
+from groundup.tasks.instruct import Answer, InstructionRows, InstructTask
+from groundup.train.checkpoint import save_model
 from groundup.use.chat import Chat
 
 ALPACA = {"instruction": "Say hello.", "output": "Hello."}
@@ -88,6 +91,8 @@ def test_a_conversation_has_the_group_of_its_content_or_the_one_that_is_named(tm
     assert groups[0] == groups[1] == groups[2] == groups[3] != groups[4] == groups[5]
     assert groups[6:8] == ["cats", "cats"]
     assert [row.kind for row in rows[6:8]] == ["small talk", "small talk"]
+    elsewhere = read_instructions(written(tmp_path, [openai(*TURNS[:3], ("assistant", "A dog."))]))
+    assert elsewhere[0].group != groups[0]  # as the end of it differs
     assert groups[8] == ""  # one question alone is compared with all others, as any instruction is
 
 
@@ -221,6 +226,35 @@ def test_the_oldest_turns_give_way_where_the_context_is_short(raw, tmp_path):
             assert index in cut.fitting(context)
     assert rows.within(exactly - 1).prompt(index).tolist() == prompt  # the question alone, which does not fit either
     assert index not in rows.within(exactly - 1).fitting(exactly - 1)
+
+
+def test_training_and_evaluation_leave_out_the_turns_that_do_not_fit(raw, tmp_path, monkeypatch):
+    tokenizer = trained_tokenizer()
+    write_tokens(raw, tokenizer, tmp_path / "tokens")
+    rows = InstructionRows.load(tmp_path / "tokens" / "instructions")
+    context = int(rows.store.lengths.max()) - 10  # room for all but the longest conversations
+    shortened = rows.within(context)
+    assert 0 < len(rows.fitting(context)) < len(shortened.fitting(context)) == len(rows.rows)
+    task = InstructTask(rows, rows, tokenizer, instruct_settings(), context, 0, CPU)
+    assert task.fitting.tolist() == list(range(len(rows.rows)))
+    assert task.validation.store.tokens.tolist() == task.train.store.tokens.tolist() == shortened.store.tokens.tolist()
+
+    model = tiny_gpt(vocab_size=tokenizer.vocab_size, context_length=context)
+    (tmp_path / "instructed").mkdir()
+    save_model(tmp_path / "instructed", model, tokenizer, {})
+    read = []
+
+    def remember(model, rows, *others):
+        read.append([rows.prompt(index).tolist() for index in range(len(rows.rows))])
+        return [Answer("", ended=True) for _ in rows.rows]
+
+    monkeypatch.setattr(evaluate, "answers", remember)
+    monkeypatch.setattr(evaluate, "response_loss", lambda model, rows, batch_size: 0.0)
+    settings = SimpleNamespace(response_tokens=4, batch_size=8)
+    evaluated = evaluate.evaluate_instructions(tmp_path / "instructed", rows, settings, CPU)
+    assert read == [[shortened.prompt(index).tolist() for index in range(len(rows.rows))]]
+    histories = [row.get("history", []) for row in evaluated.samples]
+    assert histories == [[list(turn) for turn in row.history] for row in raw.instructions]
 
 
 def test_rows_without_turns_before_them_are_what_they_were(raw, tmp_path):

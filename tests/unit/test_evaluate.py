@@ -22,7 +22,7 @@ from groundup.report.evaluate import (
     evaluate_instructions,
     evaluate_language_model,
 )
-from groundup.report.metrics import choose_threshold
+from groundup.report.metrics import choose_threshold, many_class_figures
 from groundup.tasks.classify import LabelledRows
 from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers
 from groundup.train.checkpoint import save_model
@@ -192,7 +192,7 @@ def many_sides(folder, test_labels=("bug", "bill", "praise", "bug")):
     return {
         "train": labelled(folder / "train", *map(list, zip(*train, strict=True))),
         "validation": labelled(folder / "validation", ["a bill", "broke", "done"], ["bill", "bug", "praise"]),
-        "test": labelled(folder / "test", ["no bill", "pay it", "good", "it broke so"], list(test_labels)),
+        "test": labelled(folder / "test", ["no bill", "payd it", "goood", "itt brok so"], list(test_labels)),
     }
 
 
@@ -209,8 +209,9 @@ def test_a_classifier_of_many_classes_and_its_baselines_call_the_most_probable_o
         assert "threshold" not in row
     assert {probabilities.shape for probabilities in scores.probabilities.values()} == {(4, 3)}
     for name, key in (("TF-IDF + logistic regression", "tfidf_logreg"), ("character n-gram SVM", "char_svm")):
-        called = scores.probabilities[name].argmax(axis=1)
-        assert figures["baselines"][key]["accuracy"] == (called == scores.labels).mean()
+        own = many_class_figures(scores.labels, scores.probabilities[name], names, 0.95)
+        assert figures["baselines"][key] == own
+    assert figures["baselines"]["tfidf_logreg"] != figures["baselines"]["char_svm"]
     assert figures["baselines"]["majority"]["accuracy"] == 0.25  # all are called the first of three equal classes
     gpt = scores.probabilities["GPT"]
     assert [row["called"] for row in evaluated.samples] == [names[number] for number in gpt.argmax(axis=1)]
