@@ -45,7 +45,7 @@ def test_the_messages_of_seed_1_are_these():
     some = sample_messages(WORLD, seed=1, n=500)
     text = "".join(f"{each.label}\t{each.text}\t{each.best_guess}\t{each.kind}\n" for each in some)
     assert (
-        hashlib.sha256(text.encode()).hexdigest() == "fb4c54b2009444cdb234290c5c889f530296f52b784af8c96739f48468437eee"
+        hashlib.sha256(text.encode()).hexdigest() == "24f6bd9ec0b9b7a579b6e247a56529194527466c564e2752c7705e31e47256cb"
     )
     assert sample_messages(WORLD, seed=1, n=500) == some
 
@@ -125,7 +125,7 @@ def test_messages_whose_words_are_the_same_have_both_labels():
     many = sample_messages(WORLD, seed=1, n=20_000)  # few of them are of this kind
     roles = [message for message in many if message.kind == "roles"]
     words = {label: _words_by_share([each for each in roles if each.label == label]) for label in ("ham", "spam")}
-    for word in ("you", "me", "first", "before", "not", "secret", "key", "send"):
+    for word in ("you", "me", "i", "have", "secret", "key", "for", "because"):
         assert words["ham"][word] == pytest.approx(words["spam"][word], abs=0.15), word
     assert 0.1 < np.mean([each.label == "spam" for each in roles]) < 0.16
 
@@ -138,7 +138,7 @@ def test_simple_classifiers_stay_below_what_can_be_reached(messages, is_spam):
         for side in ("train", "validation", "test")
     )
     _, probabilities = tfidf_probabilities(train, tuning, held_out[0])
-    reached = ((probabilities > 0.5) == held_out[1]).mean()
+    reached = ((probabilities[:, 1] > 0.5) == held_out[1]).mean()
     best = np.mean([messages[index].label == messages[index].best_guess for index in on["validation"]])
     assert 0.985 <= best <= 0.995
     assert 0.96 <= reached <= best

@@ -25,7 +25,7 @@ Kind = Literal["plain", "roles", "ambiguous"]
 
 DEFAULT_COUNT = 5_000
 SPAM_SHARE = 0.13
-ROLES_SHARE = 0.01
+ROLES_SHARE = 0.06
 AMBIGUOUS_SHARE = 0.03
 SPAM_SHARE_OF_AMBIGUOUS = 0.3
 
@@ -298,7 +298,7 @@ def _matter(teller: Teller, kind: Kind, label: Label) -> str:
     if kind == "ambiguous":
         return teller.pick(UNCLEAR).replace("<what>", WHAT).replace("<whom>", WHOM)
     if kind == "roles":
-        return _roles_matter(teller, label)
+        return _who_pays_whom(teller)
     matter = _friends_matter(teller) if label == "ham" else _strangers_matter(teller)
     if teller.choose(PLAIN_WITH_ROLES):
         return matter
@@ -330,8 +330,7 @@ def _roles_matter(teller: Teller, label: Label) -> str:
     """A template whose words are the same under both labels: by who pays whom, by what comes first, or by what not."""
     way = teller.pick(("who", "who", "not", "not", "when"))
     if way == "who":
-        join, gift, pay = teller.pick(ROLE_JOINS), teller.pick(GIFT_WAY), teller.pick(PAY_WAY)
-        return join.replace("<gift>", gift).replace("<pay>", pay).replace("<must>", MUST)
+        return _who_pays_whom(teller)
     if way == "when":
         join, risk, safe = teller.pick(ORDER_JOINS), teller.pick(GIVE), teller.pick(GET)
         one, other = (risk, safe) if label == "spam" else (safe, risk)
@@ -339,6 +338,12 @@ def _roles_matter(teller: Teller, label: Label) -> str:
         join, risk, safe = teller.pick(NOT_JOINS), teller.pick(CARELESS), teller.pick(CAREFUL)
         one, other = (safe, risk) if label == "spam" else (risk, safe)
     return join.replace("<one>", one).replace("<other>", other)
+
+
+def _who_pays_whom(teller: Teller) -> str:
+    """A template of a gift and a payment, in which the places of the two people are still open."""
+    join, gift, pay = teller.pick(ROLE_JOINS), teller.pick(GIFT_WAY), teller.pick(PAY_WAY)
+    return join.replace("<gift>", gift).replace("<pay>", pay).replace("<must>", MUST)
 
 
 def _values(teller: Teller, world: World) -> dict[str, str]:
