@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from groundup.model.layers import FeedForward, LayerNorm, gelu
+from groundup.model.layers import FeedForward, LayerNorm, dropout, gelu
 from groundup.reference import layers as reference
 
 # float64 carries 16 digits; a mean over a few dozen features and one root or tanh lose two or three of them.
@@ -58,3 +58,39 @@ def test_feed_forward_equals_its_three_steps(bias):
     x = normal(2, 3, 6)
     slow = reference.feed_forward(x, layer.widen.weight, layer.widen.bias, layer.narrow.weight, layer.narrow.bias)
     assert_equal_with_gradients(layer(x), slow, [x, *layer.parameters()])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
+def test_dropout_drops_and_scales_as_torch_does(share, dtype):
+    torch.manual_seed(0)
+    ones = torch.ones(100_003, dtype=dtype)
+    ours, theirs = dropout(ones, share, True), torch.nn.functional.dropout(ones, share)
+    assert ours.dtype == dtype
+    assert len(ours.unique()) == len(theirs.unique()) == 2
+    torch.testing.assert_close(ours.max(), theirs.max(), rtol=1e-2, atol=0)
+    # The standard deviation of the share is at most 0.0016; both lie within five of them.
+    for kept in ((ours != 0), (theirs != 0)):
+        assert abs(kept.double().mean().item() - (1 - share)) < 0.008
+
+
+def test_each_place_is_dropped_by_itself():
+    """Four places share a draw; none of them may know of the others, nor of the next draw."""
+    torch.manual_seed(0)
+    dropped = (dropout(torch.ones(400_000), 0.3, True) == 0).double().view(-1, 4)
+    assert (dropped.mean(0) - 0.3).abs().max() < 0.01
+    neighbours = torch.cat([dropped[:-1], dropped[1:]], dim=1)
+    assert (torch.corrcoef(neighbours.T) - torch.eye(8, dtype=torch.float64)).abs().max() < 0.02
+
+
+def test_dropout_follows_from_the_seed_and_lets_gradients_through_where_it_keeps():
+    x = torch.ones(7, 5, requires_grad=True)
+    torch.manual_seed(1)
+    first = dropout(x, 0.5, True)
+    torch.manual_seed(1)
+    assert torch.equal(dropout(x, 0.5, True), first)
+    assert not torch.equal(dropout(x, 0.5, True), first)
+    first.sum().backward()
+    assert torch.equal(x.grad, first.detach())
+    assert dropout(x, 0.5, False) is x
+    assert dropout(x, 0.0, True) is x

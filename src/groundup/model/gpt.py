@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from groundup.config import LoraParams
 from groundup.model.attention import CausalSelfAttention, KeyValueCache
-from groundup.model.layers import FeedForward, LayerNorm
+from groundup.model.layers import Dropout, FeedForward, LayerNorm
 from groundup.model.lora import add_lora
 
 INITIAL_STD = 0.02  # GPT-2's
@@ -93,7 +93,7 @@ class GPT(nn.Module):
         self.config = config
         self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.position_embedding = nn.Embedding(config.context_length, config.d_model)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
         self.final_norm = LayerNorm(config.d_model, config.bias)
         self.head = None if config.tie_weights else nn.Linear(config.d_model, config.vocab_size, bias=False)

@@ -34,6 +34,36 @@ def gelu(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
 
+LEVELS = 1 << 16  # a share is met to the nearest of these
+
+
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """In training a share of the numbers set to zero, and the others made larger, so that their expected sum stays.
+
+    On a CPU torch draws one random number for each of them, which takes as long as the matrix products around it. Four
+    of 16 bits fit into one draw, which is as good to decide by.
+
+    Oracle:  torch.nn.functional.dropout
+    Source:  Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting"; the book's
+        chapter 3
+    """
+    if not training or share == 0.0:
+        return x
+    if x.device.type != "cpu":
+        return F.dropout(x, share)
+    drawn = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
+    levels = drawn.view(torch.int16)[: x.numel()].view(x.shape)
+    dropped = min(round(share * LEVELS), LEVELS - 1)
+    return x * (levels >= dropped - LEVELS // 2).to(x.dtype).mul_(LEVELS / (LEVELS - dropped))
+
+
+class Dropout(nn.Dropout):
+    """`dropout` as a layer."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return dropout(input, self.p, self.training)
+
+
 class FeedForward(nn.Module):
     """What a token does with what attention gathered: widen four times, gate, narrow again.
 
@@ -45,7 +75,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.widen = nn.Linear(d_model, 4 * d_model, bias=bias)
         self.narrow = nn.Linear(4 * d_model, d_model, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dropout(self.narrow(gelu(self.widen(x))))
