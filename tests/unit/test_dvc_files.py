@@ -27,7 +27,13 @@ def commit(folder, data):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", WHOLE[:1194], WHOLE[:-200] + b"\n  - pat", b"schema: '2.0'\nstages:\n  pretrain:\n"]
+    "data",
+    [
+        b"",
+        WHOLE[: WHOLE.index(b"hash: md5", 1000) + 3],
+        WHOLE[:-200] + b"\n  - pat",
+        b"schema: '2.0'\nstages:\n  pretrain:\n",
+    ],
 )
 def test_a_cut_lock_is_set_aside_for_the_committed_one(project, data):
     commit(project, WHOLE)
