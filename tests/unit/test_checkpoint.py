@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -222,3 +224,25 @@ def test_a_classifier_without_labels_is_refused_in_one_line(tmp_path, labels):
     save_model(tmp_path, GPTClassifier(tiny_gpt(), 2), trained_tokenizer(), {} if labels else {"labels": None})
     with pytest.raises(GroundupError, match="no valid model shape"):
         load_classifier(tmp_path)
+
+
+def test_loading_draws_no_random_numbers_and_leaves_the_initialisers_as_they_are(tmp_path):
+    save_model(tmp_path, tiny_gpt(vocab_size=290), trained_tokenizer(), {})
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    load_model(tmp_path)
+    assert torch.equal(torch.rand(4), wanted)
+    assert torch.nn.init.zeros_(torch.ones(2)).tolist() == [0.0, 0.0]
+    assert torch.nn.Linear(50, 50).weight.abs().max() > 0
+
+
+def test_loading_does_not_wait_for_what_only_compilers_need(tmp_path):
+    """sympy and 800 other modules come with torch's meta device and cost as much time as all the rest of a start."""
+    save_model(tmp_path, tiny_gpt(vocab_size=290), trained_tokenizer(), {})
+    code = (
+        "import sys; from pathlib import Path; from groundup.train.checkpoint import load_model; "
+        f"load_model(Path({str(tmp_path)!r})); print('sympy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
