@@ -39,8 +39,19 @@ class Entry:
     about: str
 
 
-def _weights_at(name: str, revision: str) -> Source:
-    return Source(f"https://huggingface.co/openai-community/{name}/resolve/{revision}/model.safetensors")
+def _weights(name: str, revision: str, size_bytes: int, parameters: str, sha256: str | None = None) -> Entry:
+    """GPT-2 as OpenAI trained it, in one of its sizes."""
+    return Entry(
+        name=name,
+        kind="weights",
+        file=f"{name}/model.safetensors",
+        sources=(Source(f"https://huggingface.co/openai-community/{name}/resolve/{revision}/model.safetensors"),),
+        size_bytes=size_bytes,
+        sha256=sha256,
+        rows=None,
+        licence="MIT",
+        about=f"{name} as OpenAI trained it, {parameters} parameters",
+    )
 
 
 CATALOG: tuple[Entry, ...] = (
@@ -127,50 +138,16 @@ CATALOG: tuple[Entry, ...] = (
         licence="MIT",
         about="the 50,257 tokens of GPT-2's vocabulary with their ids",
     ),
-    Entry(
-        name="gpt2",
-        kind="weights",
-        file="gpt2/model.safetensors",
-        sources=(_weights_at("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"),),
-        size_bytes=548_105_171,
+    _weights(
+        "gpt2",
+        "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        548_105_171,
+        "124 million",
         sha256="248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
-        rows=None,
-        licence="MIT",
-        about="GPT-2 as OpenAI trained it, 124 million parameters",
     ),
-    Entry(
-        name="gpt2-medium",
-        kind="weights",
-        file="gpt2-medium/model.safetensors",
-        sources=(_weights_at("gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da"),),
-        size_bytes=1_521_000_000,
-        sha256=None,
-        rows=None,
-        licence="MIT",
-        about="GPT-2 medium as OpenAI trained it, 355 million parameters",
-    ),
-    Entry(
-        name="gpt2-large",
-        kind="weights",
-        file="gpt2-large/model.safetensors",
-        sources=(_weights_at("gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519"),),
-        size_bytes=3_249_000_000,
-        sha256=None,
-        rows=None,
-        licence="MIT",
-        about="GPT-2 large as OpenAI trained it, 774 million parameters",
-    ),
-    Entry(
-        name="gpt2-xl",
-        kind="weights",
-        file="gpt2-xl/model.safetensors",
-        sources=(_weights_at("gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2"),),
-        size_bytes=6_434_000_000,
-        sha256=None,
-        rows=None,
-        licence="MIT",
-        about="GPT-2 XL as OpenAI trained it, 1.6 billion parameters",
-    ),
+    _weights("gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da", 1_521_000_000, "355 million"),
+    _weights("gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519", 3_249_000_000, "774 million"),
+    _weights("gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2", 6_434_000_000, "1.6 billion"),
 )
 
 

@@ -56,7 +56,8 @@ def bring_weights(
     write_json_atomically(target / SOURCE_FILE, {"init": init})
     entry = entries("weights").get(init)
     if entry is not None:
-        _link(_kept(entry, transfers, progress, tell), target / WEIGHTS_FILE)
+        kept, digest = _kept(entry, transfers, progress, tell)
+        _link(kept, target / WEIGHTS_FILE)
         shape = GPT2_SHAPES[init]
         facts = {"n_layer": shape.n_layers, "n_embd": shape.d_model, "n_head": shape.n_heads}
         write_json_atomically(
@@ -64,35 +65,39 @@ def bring_weights(
         )
     elif "/" in init:
         _take_own(Path(init), f"{section}.init", target)
+        digest = sha256_of_file(target / WEIGHTS_FILE)
     else:
         return []
     path = target / WEIGHTS_FILE
     licence = entry.licence if entry else "your own"
     name = f"weights/{section}/{WEIGHTS_FILE}"
-    return [RawFile("weights", init, name, licence, path.stat().st_size, sha256_of_file(path), None)]
+    return [RawFile("weights", init, name, licence, path.stat().st_size, digest, None)]
 
 
-def _kept(entry: Entry, transfers: Path, progress: Callable[[str], Progress], tell: Callable[[str], None]) -> Path:
-    """The verified file of an entry, transferred now if it is not here yet."""
+def _kept(
+    entry: Entry, transfers: Path, progress: Callable[[str], Progress], tell: Callable[[str], None]
+) -> tuple[Path, str]:
+    """The verified file of an entry, transferred now if it is not here yet, and its sha256."""
     lock = transfers / LOCK_FILE
     locked = read_json(lock) if lock.is_file() else {}
     if entry.sha256 is None and entry.name in locked:
         entry = replace(entry, **locked[entry.name])
     path = transfers / KEPT_FOLDER / f"{entry.name}.safetensors"
     if path.is_file() and entry.sha256 and sha256_of_file(path) == entry.sha256:
-        return path
+        return path, entry.sha256
     path.unlink(missing_ok=True)
     fetch(entry, path, transfers, mirror_folder(), progress(entry.name))
-    if entry.sha256 is None:
-        _refuse_what_is_no_safetensors_file(path, entry.name)
-        facts = {"size_bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
-        write_json_atomically(lock, {**locked, entry.name: facts})
-        tell(
-            f"WARNING: {entry.name} was trusted on first use, since this project does not know its hash: "
-            f"{facts['size_bytes']} bytes with sha256 {facts['sha256']}, from now on held to by {lock}; "
-            f"compare it with the one that {entry.sources[0].url} shows"
-        )
-    return path
+    if entry.sha256 is not None:
+        return path, entry.sha256
+    _refuse_what_is_no_safetensors_file(path, entry.name)
+    size_bytes, digest = path.stat().st_size, sha256_of_file(path)
+    write_json_atomically(lock, {**locked, entry.name: {"size_bytes": size_bytes, "sha256": digest}})
+    tell(
+        f"WARNING: {entry.name} was trusted on first use, since this project does not know its hash: "
+        f"{size_bytes} bytes with sha256 {digest}, from now on held to by {lock}; "
+        f"compare it with the one that {entry.sources[0].url} shows"
+    )
+    return path, digest
 
 
 def _refuse_what_is_no_safetensors_file(path: Path, name: str) -> None:
