@@ -192,7 +192,11 @@ REFUSED = {
     ),
     "whole numbers": (
         lambda t: t.update({"transformer.h.1.ln_2.bias": torch.ones(8, dtype=torch.int64)}),
-        "transformer.h.1.ln_2.bias is missing",
+        "transformer.h.1.ln_2.bias holds no numbers that are weights; got torch.int64",
+    ),
+    "extra whole numbers": (
+        lambda t: t.update(surprise=torch.ones(2, dtype=torch.int64)),
+        "1 of .* surprise is not known",
     ),
 }
 

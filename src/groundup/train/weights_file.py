@@ -16,14 +16,14 @@ from groundup.errors import GroundupError
 from groundup.files import missing_file
 
 PIECE_BYTES = 16 << 20
-FLOATS = ("F64", "F32", "F16", "BF16")
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 PICKLE_START, ZIP_START = b"\x80", b"PK\x03\x04"
 
 Shape = tuple[int, ...]
 
 
 def tensor_shapes(path: Path) -> dict[str, Shape]:
-    """The shape of each tensor of floating-point numbers in a safetensors file; the numbers are not read.
+    """The shape of each tensor in a safetensors file; the numbers are not read.
 
     Raises: GroundupError if the file is missing, a pickle, or damaged.
     """
@@ -31,8 +31,7 @@ def tensor_shapes(path: Path) -> dict[str, Shape]:
         raise missing_file(path)
     try:
         with safe_open(path, framework="pt") as file:
-            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {name: tuple(part.get_shape()) for name, part in parts.items() if part.get_dtype() in FLOATS}
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         if _looks_like_a_pickle(path):
             raise GroundupError(
@@ -62,10 +61,17 @@ def differences(wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> list
 def copy_tensors(path: Path, targets: Iterable[tuple[str, Tensor]]) -> None:
     """Copy tensors of a file into tensors of the same shape, or into those of fewer rows, which take the first ones.
 
-    Raises: GroundupError naming a tensor that holds a number that is infinite or none.
+    Raises: GroundupError naming a tensor that holds other numbers than floats, or one that is infinite or none.
     """
     for name, target in targets:
         for start, piece in _pieces(path, name, len(target)):
+            if piece.dtype not in FLOATS:
+                raise GroundupError(
+                    f"{path}: {name} holds no numbers that are weights",
+                    got=str(piece.dtype),
+                    allowed=", ".join(map(str, FLOATS)),
+                    do="save the weights in one of these",
+                )
             if not torch.isfinite(piece).all():
                 raise GroundupError(
                     f"{path}: {name} holds a number that is infinite, or none at all",
