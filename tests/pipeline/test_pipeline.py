@@ -177,6 +177,7 @@ def make_project(base: Path, name: str) -> Run:
         # The copy's own code, not the checkout's that is installed.
         "PYTHONPATH": f"{base / 'watch'}{os.pathsep}{folder / 'src'}",
         "OPENED_BY_STAGES": str(base / "opened"),
+        "SHELL": "/bin/sh",  # dvc runs each stage in it, and Debian's stays as its parent where bash does not
         "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "passive",
         "MLFLOW_TRACKING_URI": "off",
