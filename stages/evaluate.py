@@ -14,9 +14,11 @@ from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS
 @stage("evaluate", reads=("seed", "evaluate", "data.corpus", "data.sample"))
 def evaluate(params: Any, run: StageRun) -> None:
     """Write the test figures, baselines, samples, plots and the report."""
-    from groundup.report.evaluate import evaluate_classifier, evaluate_instructions, evaluate_language_model
+    from groundup.evaluation.classifier import evaluate_classifier
+    from groundup.evaluation.instructions import evaluate_instructions
+    from groundup.evaluation.language import evaluate_language_model
+    from groundup.evaluation.stories import story_checker
     from groundup.report.record import record_reports
-    from groundup.report.stories import story_checker
     from groundup.report.write import write_evaluation
     from groundup.tasks.classify import LabelledRows
     from groundup.tasks.instruct import InstructionRows

@@ -15,7 +15,6 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     """Give the pretrained model a head for the classes, fine-tune it on the messages, choose a threshold for two."""
     from groundup.model.gpt import GPTClassifier, choose_trainable, set_dropout
     from groundup.model.lora import merge_lora
-    from groundup.report.metrics import with_best_threshold
     from groundup.tasks.classes import Classes, class_names
     from groundup.tasks.classify import (
         ClassifyTask,
@@ -24,6 +23,7 @@ def finetune_cls(params: Any, run: StageRun) -> None:
         class_probabilities,
         learn_to_write,
     )
+    from groundup.tasks.threshold import with_best_threshold
     from groundup.train.checkpoint import load_model, save_model
     from groundup.train.loop import train
     from groundup.train.precision import prepare_runtime

@@ -15,7 +15,7 @@ SLOW = {
     "download": "import groundup.data.download as m; m.download = lambda *a, **k: wait()",
     "tokenize": "import groundup.data.sides as m; m.write_tokens = lambda *a, **k: wait()",
     "split": "import groundup.data.sides as m; m.write_sides = lambda *a, **k: wait()",
-    "evaluate": "import groundup.report.evaluate as m; m.evaluate_language_model = lambda *a, **k: wait()",
+    "evaluate": "import groundup.evaluation.language as m; m.evaluate_language_model = lambda *a, **k: wait()",
 }
 WAIT = """
 import pathlib, time

@@ -30,7 +30,7 @@ each_stage = pytest.mark.parametrize("name", STAGES)
 
 
 def module_name(name: str) -> str:
-    return str(STAGES[name]["cmd"]).removeprefix("python -m ")
+    return str(STAGES[name]["cmd"]).removeprefix("exec python -m ")
 
 
 def file_of_stage(name: str) -> Path:

@@ -24,6 +24,7 @@ FLOORS = {
     "groundup.generate": 2,
     "groundup.train": 3,
     "groundup.tasks": 4,
+    "groundup.evaluation": 4,
     "groundup.report": 4,
     "groundup.export": 4,
     "groundup.export_gguf": 4,
@@ -37,9 +38,11 @@ FLOORS = {
 # same losses and the same metrics.
 SIDEWAYS = {
     *((lower, upper) for lower in FLOORS for upper in FLOORS if FLOORS[lower] == FLOORS[upper] == 0),
+    ("groundup.evaluation", "groundup.tasks"),
     ("groundup.report", "groundup.tasks"),
+    ("groundup.report", "groundup.evaluation"),
     ("groundup.use", "groundup.tasks"),
-    *(("groundup.registry", f"groundup.{lower}") for lower in ("use", "tasks", "report")),
+    *(("groundup.registry", f"groundup.{lower}") for lower in ("use", "tasks", "evaluation", "report")),
 }
 APART = "groundup.reference"
 

@@ -15,10 +15,11 @@ import pytest
 
 from groundup.config import load_params
 from groundup.errors import GroundupError
+from groundup.evaluation.classifier import ClassifierScores
+from groundup.evaluation.evaluated import Evaluated
+from groundup.evaluation.metrics import classifier_figures
 from groundup.files import read_json, sha256_of_file, write_json_atomically
 from groundup.report import record
-from groundup.report.evaluate import ClassifierScores, Evaluated
-from groundup.report.metrics import classifier_figures
 from groundup.report.record import record_reports
 from groundup.report.tables import rounded, write_metrics, write_table
 from groundup.report.terminal import print_summary

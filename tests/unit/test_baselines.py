@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from groundup.report import baselines
-from groundup.report.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
-from groundup.report.metrics import classifier_figures
+from groundup.evaluation import baselines
+from groundup.evaluation.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
+from groundup.evaluation.metrics import classifier_figures
 from groundup.tasks.classes import Classes
 
 TRAIN = (

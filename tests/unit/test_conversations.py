@@ -13,7 +13,7 @@ from groundup.data.raw import RawData
 from groundup.data.sides import plan_sides, read_tokens, train_texts, write_sides, write_tokens
 from groundup.data.split import SIDES
 from groundup.errors import GroundupError
-from groundup.report import evaluate
+from groundup.evaluation import instructions as evaluate
 from groundup.tasks.instruct import Answer, InstructionRows, InstructTask
 from groundup.train.checkpoint import save_model
 from groundup.use.chat import Chat

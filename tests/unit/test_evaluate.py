@@ -13,18 +13,15 @@ from groundup.data.instructions import PROMPT_LENGTHS_FILE
 from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
+from groundup.evaluation.baselines import char_svm_scores
+from groundup.evaluation.classifier import evaluate_classifier
+from groundup.evaluation.instructions import answer_figures, evaluate_instructions
+from groundup.evaluation.language import SURPRISAL_FILE, evaluate_language_model
+from groundup.evaluation.metrics import many_class_figures
 from groundup.model.gpt import GPTClassifier
-from groundup.report.baselines import char_svm_scores
-from groundup.report.evaluate import (
-    SURPRISAL_FILE,
-    answer_figures,
-    evaluate_classifier,
-    evaluate_instructions,
-    evaluate_language_model,
-)
-from groundup.report.metrics import choose_threshold, many_class_figures
 from groundup.tasks.classify import LabelledRows
 from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers
+from groundup.tasks.threshold import choose_threshold
 from groundup.train.checkpoint import save_model
 
 CONTEXT = 12

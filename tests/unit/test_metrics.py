@@ -11,9 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from groundup.report.metrics import (
+from groundup.evaluation.metrics import (
     answer_words,
-    choose_threshold,
     classification_figures,
     classifier_figures,
     each_against_the_rest,
@@ -21,9 +20,9 @@ from groundup.report.metrics import (
     many_class_figures,
     token_f1,
     wilson_interval,
-    with_best_threshold,
 )
 from groundup.tasks.classes import Classes
+from groundup.tasks.threshold import choose_threshold, with_best_threshold
 
 # A coarse grid makes equal probabilities, which a threshold cannot part, frequent.
 PROBABILITY = st.one_of(st.integers(0, 8).map(lambda n: n / 8), st.floats(0.0, 1.0, width=32))

@@ -19,7 +19,7 @@ from groundup.data.sample.messages import (
 )
 from groundup.data.sample.world import World
 from groundup.data.split import Row, assign, normalise, similar_pairs
-from groundup.report.baselines import tfidf_probabilities
+from groundup.evaluation.baselines import tfidf_probabilities
 
 WORLD = World(1, 24)
 

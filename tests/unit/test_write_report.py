@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES
 
-from groundup.report.evaluate import Evaluated
+from groundup.evaluation.evaluated import Evaluated
 from groundup.report.write import indented, render_report
 
 # Each holds a word of its own, by which it is found again.

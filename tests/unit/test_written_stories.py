@@ -5,9 +5,9 @@ from helpers import byte_tokenizer, tiny_gpt, token_store
 
 from groundup.data.sample.check import StoryChecker
 from groundup.data.sample.telling import Reading
+from groundup.evaluation.stories import Story, around, documents_of, judge_stories, story_checker, write_stories
 from groundup.generate import Sampling, generate
 from groundup.report.say import of_every_kind, picked
-from groundup.report.stories import Story, around, documents_of, judge_stories, story_checker, write_stories
 from groundup.seeding import derive_seed
 
 SAMPLING = Sampling(temperature=1.0)

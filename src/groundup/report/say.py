@@ -5,8 +5,6 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-BREAK_MARK = "▶"  # stands in a story where it breaks the rules
-
 
 def percent(value: float) -> str:
     """A share as people read it."""

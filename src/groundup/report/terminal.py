@@ -12,8 +12,9 @@ from rich.text import Text
 
 from groundup.console import LINE_WIDTH, one_line
 from groundup.errors import shorten
+from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
-from groundup.report.say import BREAK_MARK, f1_of, gain_words, percent, picked, unseen_classes
+from groundup.report.say import f1_of, gain_words, percent, picked, unseen_classes
 
 SHOWN = 3  # samples of each model
 RIGHT, WRONG, UNJUDGED = "✓", "✗", "·"

@@ -9,9 +9,10 @@ import jinja2
 import numpy as np
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from groundup.evaluation.classifier import ClassifierScores
+from groundup.evaluation.evaluated import Evaluated
+from groundup.evaluation.metrics import each_against_the_rest
 from groundup.files import write_json_atomically, write_text_atomically
-from groundup.report.evaluate import ClassifierScores, Evaluated
-from groundup.report.metrics import each_against_the_rest
 from groundup.report.plots import RocCurves, plot_confusion, plot_losses, plot_roc
 from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table

@@ -12,9 +12,9 @@ from groundup.data.sample.telling import Reading
 from groundup.data.sample.world import World
 from groundup.data.split import normalise
 from groundup.data.token_store import TokenStore
+from groundup.evaluation.marks import BREAK_MARK
 from groundup.generate import Sampling, generate
 from groundup.model.gpt import GPT
-from groundup.report.say import BREAK_MARK
 from groundup.seeding import derive_seed
 from groundup.tokenizer.encoding import Tokenizer
 

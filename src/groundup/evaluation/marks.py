@@ -1,0 +1,3 @@
+"""Marks that stand in texts of samples; without torch, for the terminal reads them too."""
+
+BREAK_MARK = "▶"  # stands in a story where it breaks the rules
