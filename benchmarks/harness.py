@@ -25,7 +25,7 @@ from groundup.config import load_params
 from groundup.data.instructions import format_prompt
 from groundup.data.sample.skills import question, statement
 from groundup.data.sample.world import Attribute, Being, World
-from groundup.evaluation.metrics import exact_match
+from groundup.evaluation.answers import exact_match
 from groundup.export import export_model
 from groundup.model.gpt import GPT
 from groundup.model.initial import new_model

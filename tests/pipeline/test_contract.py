@@ -114,7 +114,7 @@ def test_every_parameter_but_the_runtime_is_read_by_a_stage() -> None:
 @each_stage
 def test_the_command_is_a_module_of_the_stages_name_and_has_no_variables(name: str) -> None:
     command = str(STAGES[name]["cmd"])
-    assert command == f"python -m {module_name(name)}"
+    assert command == f"exec python -m {module_name(name)}"
     assert module_name(name).startswith("stages.")
     assert file_of_stage(name).is_file()
     assert "$" not in command

@@ -11,15 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
+from groundup.evaluation.answers import answer_words, exact_match, token_f1
+from groundup.evaluation.intervals import wilson_interval
 from groundup.evaluation.metrics import (
-    answer_words,
     classification_figures,
     classifier_figures,
     each_against_the_rest,
-    exact_match,
     many_class_figures,
-    token_f1,
-    wilson_interval,
 )
 from groundup.tasks.classes import Classes
 from groundup.tasks.threshold import choose_threshold, with_best_threshold

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from groundup.config import EvaluateParams
+from groundup.evaluation.answers import exact_match, token_f1
 from groundup.evaluation.evaluated import Evaluated
-from groundup.evaluation.metrics import exact_match, token_f1
 from groundup.model.gpt import GPT
 from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers, response_loss
 from groundup.tokenizer.encoding import Tokenizer

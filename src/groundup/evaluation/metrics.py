@@ -1,13 +1,9 @@
-"""The figures of the classifier and of the instruction follower, and how sure they are."""
+"""The figures of a classifier."""
 
-import re
-import string
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import (
     confusion_matrix,
     f1_score,
@@ -17,6 +13,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from groundup.evaluation.intervals import wilson_interval
 from groundup.tasks.classes import Classes
 
 
@@ -109,35 +106,3 @@ def each_against_the_rest(
     """
     of_class = {name: (labels == number, probabilities[:, number]) for number, name in enumerate(names)}
     return {name: (has_it, scores) for name, (has_it, scores) in of_class.items() if 0 < has_it.sum() < len(labels)}
-
-
-def wilson_interval(n_right: int, n: int, confidence: float) -> tuple[float, float]:
-    """Within which bounds a rate lies that was seen as `n_right` of `n`.
-
-    Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
-    """
-    interval = binomtest(n_right, n).proportion_ci(confidence_level=confidence, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def answer_words(text: str) -> list[str]:
-    """The words of an answer as they are compared: without case, punctuation and articles.
-
-    Source: the SQuAD evaluation script's rules (Rajpurkar et al. 2016).
-    """
-    text = "".join(" " if character in string.punctuation else character for character in text.casefold())
-    return [word for word in text.split() if not re.fullmatch(r"a|an|the", word)]
-
-
-def exact_match(answer: str, wanted: str) -> bool:
-    """Whether two answers have the same words in the same order."""
-    return answer_words(answer) == answer_words(wanted)
-
-
-def token_f1(answer: str, wanted: str) -> float:
-    """Harmonic mean of the shares of words that two answers have in common."""
-    got, expected = answer_words(answer), answer_words(wanted)
-    if not got or not expected:
-        return float(got == expected)
-    shared = sum((Counter(got) & Counter(expected)).values())
-    return 2 * shared / (len(got) + len(expected))

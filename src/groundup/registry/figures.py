@@ -42,7 +42,7 @@ def _accuracy(folder: Path, measured: Evaluation) -> Figure:
 
 
 def _exact_match(folder: Path, measured: Evaluation) -> Figure:
-    from groundup.evaluation.metrics import wilson_interval
+    from groundup.evaluation.intervals import wilson_interval
 
     section, confidence = measured.summary["instruct"], measured.confidence
     right = round(section["exact_match"] * section["rows"])
