@@ -105,9 +105,9 @@ class Muon(torch.optim.Optimizer):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 # Queries, keys and values are three matrices that are stored as one.
                 for part, direction in zip(_parts(parameter), _parts(ahead), strict=True):
-                    by_shape[part.shape].append((part, direction))
+                    by_shape[_lying(part).shape].append((_lying(part), _lying(direction)))
             for shape, pairs in by_shape.items():
-                updates = orthogonalised(torch.stack([direction for _, direction in pairs]))
+                updates = orthogonalised(torch.stack([direction.bfloat16() for _, direction in pairs])).float()
                 scale = ADAMW_UPDATE_RMS * max(shape) ** 0.5
                 for (part, _), update in zip(pairs, updates, strict=True):
                     part.add_(update, alpha=-group["lr"] * scale)
@@ -119,18 +119,21 @@ def _parts(matrix: Tensor) -> tuple[Tensor, ...]:
     return matrix.split(columns) if rows == 3 * columns else (matrix,)
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
-    """Each matrix with all its singular values moved near to one.
+def _lying(matrix: Tensor) -> Tensor:
+    """The matrix, or its transpose if it has more rows than columns."""
+    return matrix.mT if matrix.size(0) > matrix.size(1) else matrix
 
-    Shapes:  (N, rows, columns) -> the same
-    Source: Jordan et al. 2024 (a Newton-Schulz iteration in bf16).
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Each matrix with all its singular values moved near to one, in the number format that it has.
+
+    Shapes:  (N, rows, columns), rows <= columns -> the same
+    Source:  Jordan et al. 2024 (a Newton-Schulz iteration, in bf16).
     """
     a, b, c = QUINTIC
-    wide = matrices.mT if matrices.size(1) > matrices.size(2) else matrices
-    x = wide.bfloat16()
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(ORTHOGONALISING_STEPS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    x = x.to(matrices.dtype)
-    return x.mT if matrices.size(1) > matrices.size(2) else x
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # b * gram + c * gram @ gram
+        x = torch.baddbmm(x, polynomial, x, beta=a)
+    return x
