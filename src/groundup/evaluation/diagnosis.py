@@ -50,7 +50,7 @@ class Finding:
 
     Args:
         model: the training it is about, by the name of its section in `params.yaml`, or `split`.
-        text: a first sentence that stands alone, and at most one more.
+        text: a short first sentence that stands alone, and one or two more with what it rests on.
         key: which keys of `params.yaml` to change, and in which direction; empty where there is nothing to change.
     """
 
@@ -201,17 +201,17 @@ def over_fitting(training: Training) -> Finding | None:
     if best["step"] == 0 or rise < max(SMALL_NATS, SMALL_SHARE * best["loss_nats"]) or after >= before:
         return None
     text = (
-        f"Over-fitting since step {best['step']:.0f}: by step {last['step']:.0f} the validation loss rose from "
-        f"{nats(best['loss_nats'])} to {nats(last['loss_nats'])} while the training loss fell from {nats(before)} to "
-        f"{nats(after)}. "
+        f"Over-fitting since step {best['step']:.0f}: the validation loss rose from {nats(best['loss_nats'])} to "
+        f"{nats(last['loss_nats'])}. By step {last['step']:.0f} the training loss fell from {nats(before)} to "
+        f"{nats(after)}: "
     )
     if last.get("accuracy", 0.0) > best.get("accuracy", 1.0):
         text += (
-            f"It still finds more of the right classes ({percent(best['accuracy'])}, then {percent(last['accuracy'])}) "
-            f"but is surer where it is wrong; the weights of step {best['step']:.0f} are the ones kept."
+            f"it still finds more of the right classes ({percent(best['accuracy'])}, then {percent(last['accuracy'])}) "
+            f"but is surer where it is wrong. The weights of step {best['step']:.0f} are the ones kept."
         )
     else:
-        text += f"It learns its texts by heart; the weights of step {best['step']:.0f} are the ones kept."
+        text += f"it learns its texts by heart. The weights of step {best['step']:.0f} are the ones kept."
     more_text = ", or add text under data.corpus" if training.name == "pretrain" else ""
     key = f"lower {training.length_key} or raise {training.dropout_key}{more_text}"
     return Finding("warning" if rise >= LARGE_NATS else "note", training.name, text, key)
@@ -225,8 +225,8 @@ def best_long_before_the_end(training: Training) -> Finding | None:
     if not 0 < best["step"] <= 0.6 * training.steps:
         return None
     text = (
-        f"The best validation loss came at step {best['step']:.0f} of {training.steps}, and nothing after it was "
-        "better. A shorter training would have led to the same model."
+        f"The best validation loss came at step {best['step']:.0f} of {training.steps}. Nothing after it was better, "
+        "so a shorter training could lead to as good a model."
     )
     return Finding("note", training.name, text, f"lower {training.length_key}")
 
@@ -236,9 +236,8 @@ def stopped_early(training: Training) -> Finding | None:
     if not training.metrics.get("stopped_early"):
         return None
     text = (
-        f"Training stopped early, at step {training.steps}: {training.settings.patience} validations in a row were no "
-        f"better than that of step {training.best['step']:.0f}, whose weights are kept. This saves time, and is as it "
-        "should be if the losses had levelled off by then."
+        f"Training stopped early, at step {training.steps}. {training.settings.patience} validations in a row were no "
+        f"better than that of step {training.best['step']:.0f}, whose weights are kept; that saves time."
     )
     return Finding("note", training.name, text, f"raise {training.name}.patience to wait longer")
 
@@ -259,16 +258,13 @@ def still_improving(training: Training) -> Finding | None:
     if fall < max(SMALL_NATS, SMALL_SHARE * last["loss_nats"]):
         return None
     steps = last["step"] - earlier[-1]["step"]
-    text = (
-        f"Still improving at the end: the last {steps:.0f} steps took {nats(fall)} off the validation loss of "
-        f"{nats(last['loss_nats'])}. "
-    )
+    text = f"Still improving at the end: the validation loss fell by {nats(fall)} in the last {steps:.0f} steps. "
     if training.train[-1]["learning_rate"] >= training.settings.learning_rate / 2:
-        text += "As many more steps would take off somewhat less than that again."
+        text += f"It came to {nats(last['loss_nats'])}; as many steps again would bring somewhat less than that."
     else:
         text += (
-            "A longer training would probably do better, but how much cannot be read from the curve: its end is flat "
-            "because the learning rate was brought down."
+            f"It came to {nats(last['loss_nats'])}; a longer training would probably do better, but how much cannot be "
+            "read from the curve, whose end is flat because the learning rate was brought down."
         )
     return Finding("note", training.name, text, f"raise {training.length_key}")
 
@@ -295,11 +291,11 @@ def loss_spikes(training: Training) -> Finding | None:
     recovered = end < middle + LARGE_NATS
     times = "once" if len(spikes) == 1 else f"{len(spikes)} times"
     text = (
-        f"The training loss jumped up {times}, most at step {rows[at]['step']:.0f}, from about {nats(middle)} to "
+        f"The training loss jumped up {times}, most at step {rows[at]['step']:.0f}: {nats(middle)} to "
         f"{nats(losses[at])}. "
     )
     if recovered:
-        text += "It came down again each time, but steps that long lose what was learned before."
+        text += "It came down again, but steps that long lose some of what was learned before."
     else:
         text += f"It was {nats(end)} at the end and never came back: the learning rate is too high."
     key = f"lower {training.name}.learning_rate or raise {training.name}.warmup_steps"
@@ -316,9 +312,8 @@ def clipped_gradients(training: Training) -> Finding | None:
     if share < CLIPPED_SHARE or usual < FAR_ABOVE * settings.max_grad_norm:
         return None
     text = (
-        f"{percent(share)} of the gradients that were looked at were cut to {settings.max_grad_norm:g}; their usual "
-        f"length was {usual:.3g}. Then the limit and not the slope decides how long a step is, as it should only for a "
-        "few rough batches."
+        f"{percent(share)} of the gradients were cut to {settings.max_grad_norm:g}, from usually {usual:.3g}. Then the "
+        "limit and not the slope decides how long a step is, as it should only for a few rough batches."
     )
     key = f"lower {training.name}.learning_rate or raise {training.name}.max_grad_norm"
     return Finding("warning" if usual >= VERY_FAR_ABOVE * settings.max_grad_norm else "note", training.name, text, key)
@@ -347,9 +342,9 @@ def worse_than_it_began(training: Training) -> Finding | None:
     if first["step"] != 0 or training.best["step"] != 0 or not training.steps:
         return None
     text = (
-        f"No step of this training was better than the weights it was given: {nats(first['loss_nats'])} on the "
-        f"validation side before, {nats(training.validation[-1]['loss_nats'])} at the end. So the given weights are "
-        "the ones kept."
+        f"No step was better than the weights that the training was given. The validation loss was "
+        f"{nats(first['loss_nats'])} before and {nats(training.validation[-1]['loss_nats'])} at the end, so the given "
+        "weights are the ones kept."
     )
     return Finding("warning", training.name, text, f"lower {training.name}.learning_rate or {training.length_key}")
 
@@ -373,8 +368,8 @@ def low_learning_rate(training: Training) -> Finding | None:
     if far or not clear or min(falls) < 0.7 * max(falls):
         return None
     text = (
-        f"The learning rate may be too low: the training loss fell in a nearly straight line, only from "
-        f"{nats(levels[0])} to {nats(levels[-1])}. With a good rate it falls fast at first and slowly later."
+        f"The learning rate may be too low: the loss fell in a straight line, {nats(levels[0])} to "
+        f"{nats(levels[-1])}. With a good rate the training loss falls fast at first and slowly later."
     )
     return Finding("note", training.name, text, f"raise {training.name}.learning_rate or {training.length_key}")
 
@@ -402,8 +397,8 @@ def no_better_than_chance(training: Training, corpus: Corpus) -> Finding | None:
     if loss < 0.95 * chance:
         return None
     text = (
-        f"It knows hardly more than one who guesses: {nats(loss)} on the validation side, where all "
-        f"{corpus.vocab_size} tokens held for equally likely give {nats(chance)}."
+        f"It knows hardly more than one who guesses: validation loss {nats(loss)}. To hold all {corpus.vocab_size} "
+        f"tokens for equally likely gives {nats(chance)}."
     )
     return Finding("warning", training.name, text, "raise pretrain.max_steps or change pretrain.learning_rate")
 
@@ -421,14 +416,14 @@ def too_few_tokens(training: Training, corpus: Corpus) -> Finding | None:
     if each >= FEW_TOKENS_PER_PARAMETER:
         return None
     text = (
-        f"It was trained on {each:.2g} tokens for each of its {parameters:,} parameters; about "
-        f"{TOKENS_PER_PARAMETER} are the rule of thumb for natural text (Hoffmann et al. 2022). "
+        f"Few tokens for its size: it was trained on {each:.2g} for each of its {parameters:,} parameters. The rule of "
+        f"thumb for natural text is about {TOKENS_PER_PARAMETER} (Hoffmann et al. 2022)"
     )
     epochs = tokens / corpus.train_tokens if corpus.train_tokens else 0.0
-    if epochs >= FREE_EPOCHS:
-        text += f"It has read its text {epochs:.3g} times already, so it needs more text, or should be smaller."
+    if epochs >= FREE_EPOCHS or over_fitting(training):
+        text += "; as it has had enough of this text, the model needs more, or should be smaller."
         return Finding("note", training.name, text, "add text under data.corpus, or lower model.d_model")
-    text += "A longer training, or a smaller model in the same time, would probably predict better."
+    text += "; a longer training, or a smaller model in the same time, would probably predict better."
     return Finding("note", training.name, text, "raise pretrain.max_steps, or lower model.d_model")
 
 
@@ -443,8 +438,8 @@ def repeated_data(training: Training, corpus: Corpus) -> Finding | None:
     if epochs < MANY_EPOCHS:
         return None
     text = (
-        f"It read its text about {epochs:.0f} times; up to {FREE_EPOCHS} times are almost as good as new text, beyond "
-        f"{USELESS_EPOCHS} nothing new is learned (Muennighoff et al. 2023). More text would help more than more steps."
+        f"It read its text about {epochs:.0f} times. Up to {FREE_EPOCHS} times are almost as good as new text, beyond "
+        f"{USELESS_EPOCHS} little is learned (Muennighoff et al. 2023), so more text would help more than more steps."
     )
     level: Level = "warning" if epochs > USELESS_EPOCHS else "note"
     return Finding(level, training.name, text, "add text under data.corpus, or lower pretrain.max_steps")
@@ -468,9 +463,8 @@ def language_below_baseline(language: Figures) -> Finding | None:
     if language["bits_per_byte"] < baselines[name]:
         return None
     text = (
-        f"A simpler method predicts the test text as well or better: {name.replace('_', ' ')} needs "
-        f"{baselines[name]:.3f} bits per byte, the GPT {language['bits_per_byte']:.3f}. "
-        "It has not earned its cost yet."
+        f"A simpler method predicts the test text as well: {name.replace('_', ' ')}, with {baselines[name]:.3f} bits "
+        f"per byte. The GPT needs {language['bits_per_byte']:.3f}, so it has not earned its cost."
     )
     return Finding("warning", "pretrain", text, "raise pretrain.max_steps, or add text under data.corpus")
 
@@ -481,8 +475,8 @@ def harder_test_text(training: Training, language: Figures) -> Finding | None:
     if not validation or not test or test < 1.1 * validation:
         return None
     text = (
-        f"The test text is harder for it than the validation text: {test:.3f} bits per byte instead of "
-        f"{validation:.3f}. Either the two sides hold different text, or training text is among the validation text."
+        f"The test text is harder for it than the validation text: {test:.3f} bits per byte, not {validation:.3f}. "
+        "Either the two sides hold different text, or training text is among the validation text."
     )
     return Finding("warning", training.name, text)
 
@@ -493,8 +487,8 @@ def copied_stories(language: Figures) -> Finding | None:
     if stories.get("copies", 0.0) < COPIES:
         return None
     text = (
-        f"{percent(stories['copies'])} of the {stories['written']} documents that it wrote from nothing are copies of "
-        "what it read. It has learned texts by heart."
+        f"{percent(stories['copies'])} of the documents that it wrote from nothing are copies. It has learned by heart "
+        f"what it read; {stories['written']} were written."
     )
     return Finding("warning", "pretrain", text, "lower pretrain.max_steps, or add text under data.corpus")
 
@@ -516,8 +510,8 @@ def knows_only_the_shares(training: Training, split: Figures) -> Finding | None:
     if training.best["loss_nats"] < 0.98 * chance:
         return None
     text = (
-        f"It learned nothing from the messages: {nats(training.best['loss_nats'])} on the validation side, where one "
-        f"who reads none and knows only how common each class is has {nats(chance)}."
+        f"It learned nothing from the messages: validation loss {nats(training.best['loss_nats'])}. One who reads none "
+        f"and knows only how common each class is has {nats(chance)}."
     )
     return Finding("warning", training.name, text, "change finetune_cls.learning_rate, or raise finetune_cls.epochs")
 
@@ -528,8 +522,8 @@ def extreme_threshold(classifier: Figures) -> Finding | None:
     if threshold is None or 0.02 <= threshold <= 0.98:
         return None
     text = (
-        f"The threshold is extreme: a message is called by it only from a probability of {threshold:.3f}. What the "
-        "model says is then no real probability, and a few validation messages decided the threshold."
+        f"The threshold is extreme: {threshold:.3f}. What the model says is then no real probability, and a few "
+        "validation messages decided from where on a message is called positive."
     )
     return Finding("note", "finetune_cls", text, "lower finetune_cls.epochs, or raise finetune_cls.dropout")
 
@@ -537,10 +531,11 @@ def extreme_threshold(classifier: Figures) -> Finding | None:
 def rare_classes(split: Figures) -> Iterator[Finding]:
     """A class with so few messages that nothing sure can be learned, or said, of it."""
     messages = split.get("messages", {})
-    for side, fewest, level, so in (
+    kinds: tuple[tuple[str, int, Level, str], ...] = (
         ("train", FEWEST_TRAIN_ROWS, "warning", "It takes more to learn what they have in common."),
-        ("test", FEWEST_TEST_ROWS, "note", "How well they are told is hardly more than chance."),
-    ):
+        ("test", FEWEST_TEST_ROWS, "note", "So few tell little of how well such messages are found."),
+    )
+    for side, fewest, level, so in kinds:
         n_rows, shares = messages.get("texts", {}).get(side), messages.get("shares", {}).get(side, {})
         if not n_rows or not shares:
             continue
@@ -549,7 +544,7 @@ def rare_classes(split: Figures) -> Iterator[Finding]:
         if rare:
             others = f" (and few of {len(rare) - 1} other classes)" if len(rare) > 1 else ""
             text = f"Only {counts[rare[0]]} {side} messages are “{shorten(rare[0], LONGEST_LABEL)}”{others}. {so}"
-            yield Finding(level, "finetune_cls", text, "give data.messages more rows")  # type: ignore[arg-type]
+            yield Finding(level, "finetune_cls", text, "give data.messages more rows")
 
 
 def classifier_below_baseline(classifier: Figures) -> Finding | None:
@@ -563,10 +558,10 @@ def classifier_below_baseline(classifier: Figures) -> Finding | None:
         return None
     clearly = best > classifier.get("accuracy_high", ours) or accuracies.get("majority", 0.0) >= ours
     text = (
-        f"A simpler method is right as often or more: {name.replace('_', ' ')} for {percent(best)} of the test "
-        f"messages, the GPT for {percent(ours)}. "
+        f"A simpler method is right as often: {name.replace('_', ' ')} for {percent(best)} of the test messages. The "
+        f"GPT is right for {percent(ours)}"
     )
-    text += "It has not earned its cost." if clearly else "So small a difference may be chance."
+    text += ", so it has not earned its cost." if clearly else "; so small a difference may be chance."
     key = "raise finetune_cls.epochs or pretrain.max_steps"
     return Finding("warning" if clearly else "note", "finetune_cls", text, key)
 
@@ -579,8 +574,8 @@ def worse_on_test_messages(training: Training, classifier: Figures) -> Finding |
     if validation - test < 0.03 or validation <= classifier.get("accuracy_high", test):
         return None
     text = (
-        f"It is right for {percent(validation)} of the validation messages but only {percent(test)} of the test "
-        "messages. Either the two sides differ, or too much was chosen by the validation side."
+        f"It is right for {percent(test)} of the test messages, for {percent(validation)} of the validation messages. "
+        "Either the two sides differ, or too much was chosen by the validation side."
     )
     return Finding("warning", training.name, text)
 
@@ -607,8 +602,8 @@ def worse_on_test_instructions(training: Training, instruct: Figures) -> Finding
     if validation is None or test is None or test - validation < max(LARGE_NATS / 2, 0.25 * validation):
         return None
     text = (
-        f"The right answers to the test instructions surprise it more than those of the validation side: {nats(test)} "
-        f"instead of {nats(validation)}. Either the two sides differ, or one of them is small."
+        f"Test answers surprise it more than those of the validation side: {nats(test)}, not {nats(validation)}. "
+        "Either the two sides differ, or one of them is small."
     )
     return Finding("note", training.name, text)
 
@@ -619,8 +614,8 @@ def pretraining_buys_nothing(instruct: Figures) -> Finding | None:
     if "token_f1" not in other or instruct["token_f1"] > other["token_f1"]:
         return None
     text = (
-        f"Pretraining bought nothing here: from random weights the answers are as good or better (token F1 "
-        f"{other['token_f1']:.3f} instead of {instruct['token_f1']:.3f})."
+        f"Pretraining bought nothing for the answers. Their token F1 is {instruct['token_f1']:.3f}, and "
+        f"{other['token_f1']:.3f} if the same training begins with random weights."
     )
     return Finding("warning", "finetune_instruct", text, "raise pretrain.max_steps, or add text under data.corpus")
 
@@ -634,8 +629,8 @@ def leaks(split: Figures) -> list[Finding]:
     if not exact + near:
         return []
     text = (
-        f"{exact} texts stand both in training and in test word for word, and {near} nearly so. Figures on the test "
-        "side are too good by what was learned by heart."
+        f"{exact} texts stand word for word on two sides of the split, {near} more nearly so. Figures on the test side "
+        "are too good by what was learned by heart."
     )
     return [Finding("warning", "split", text, "lower split.near_duplicate_similarity")]
 
@@ -646,9 +641,9 @@ def sound(training: Training, figures: Figures) -> Finding:
         return Finding("good", training.name, "The given weights are used as they are.")
     best, first = training.best, training.train[0]
     text = (
-        f"Sound: the training loss went from {nats(first['loss_nats'])} to "
-        f"{nats(training.train_loss_by(training.steps))} without jumps, and on the validation side, which it never "
-        f"learned from, it came to {nats(best['loss_nats'])}."
+        f"Sound: the validation loss came to {nats(best['loss_nats'])}. The training loss went from "
+        f"{nats(first['loss_nats'])} to {nats(training.train_loss_by(training.steps))} without jumps, and neither "
+        "over-fitting nor a learning rate that is far off is to be seen."
     )
     ratio = figures.get("language_model", {}).get("ratio_to_floor")
     if training.name == "pretrain" and ratio is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundup.config import read_yaml
-from groundup.evaluation.diagnosis import Finding
+from groundup.evaluation.diagnosis import Finding, Level
 
 TABLE = Path(__file__).with_name("references.yaml")
 
@@ -95,6 +95,7 @@ def figure_at(value: Any, path: list[str | int]) -> float | None:
 def beside_published(reference: Reference, figure: PublishedFigure, ours: float) -> Finding:
     """One figure with its verdict: within the tolerance, better or worse, and by how much."""
     apart = ours - figure.published
+    level: Level
     if abs(apart) <= figure.tolerance:
         verdict, level = f"within {figure.tolerance:g} of it", "good"
     elif figure.better == "lower":
@@ -102,7 +103,7 @@ def beside_published(reference: Reference, figure: PublishedFigure, ours: float)
     else:
         verdict, level = f"{abs(apart):.2f} too {'low' if apart < 0 else 'high'}", "warning"
     text = (
-        f"{reference.name}, {figure.what}: {ours:.2f} {figure.unit}, published {figure.published:.2f}, so {verdict}. "
-        f"Source: {reference.source}" + (f"; {figure.about}." if figure.about else ".")
+        f"{reference.name}, {figure.what}: {ours:.2f}, published {figure.published:.2f}: {verdict}. "
+        f"In {figure.unit}, by {reference.source}" + (f"; {figure.about}." if figure.about else ".")
     )
-    return Finding(level, reference.model, text)  # type: ignore[arg-type]
+    return Finding(level, reference.model, text)
