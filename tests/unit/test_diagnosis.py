@@ -75,6 +75,13 @@ def test_over_fitting_is_dated_from_the_best_validation() -> None:
     assert found.key == "lower pretrain.max_steps or raise model.dropout, or add text under data.corpus"
 
 
+@pytest.mark.parametrize(("end", "level"), [(2.09, "note"), (2.11, "warning")])
+def test_how_much_over_fitting_is_a_warning(end: float, level: str) -> None:
+    found = diagnosis.over_fitting(training(falling(end=0.1), [3.0, 2.0, end]))
+    assert found is not None
+    assert found.level == level
+
+
 @pytest.mark.parametrize("validation", [[3.0, 2.0, 1.9, 1.8], [3.0, 2.0, 2.03], [2.0], [0.1, 0.104]])
 def test_a_validation_loss_that_falls_or_hardly_rises_is_no_over_fitting(validation: list[float]) -> None:
     assert diagnosis.over_fitting(training(falling(end=0.1), validation)) is None
@@ -199,6 +206,8 @@ def test_small_jumps_and_the_long_tail_of_small_batches_are_no_spikes() -> None:
         0.14,
     ]  # as of a classifier that is nearly always right
     assert diagnosis.loss_spikes(training(tail * 5, [0.1], "finetune_cls")) is None
+    rare_mistakes = [0.005, 0.01, 0.004, 0.13, 0.006, 0.003, 0.01, 0.008]
+    assert diagnosis.loss_spikes(training(rare_mistakes * 5, [0.1], "finetune_cls")) is None
 
 
 def test_a_row_that_a_validation_cut_short_is_no_spike() -> None:

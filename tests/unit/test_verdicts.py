@@ -7,6 +7,7 @@ import pytest
 
 from groundup.config import flatten, load_params
 from groundup.errors import GroundupError
+from groundup.evaluation.references import load_references
 from groundup.report.tables import write_metrics, write_table
 from groundup.report.verdicts import TRAININGS, as_rows, corpus_of, verdicts_of
 
@@ -54,14 +55,13 @@ def test_the_files_of_a_run_become_verdicts(tmp_path: Path) -> None:
 
 
 def test_published_figures_stand_among_them(tmp_path: Path) -> None:
-    from groundup.evaluation.references import load_references
-
     write_reports(tmp_path)
-    on_cpu = load_references()[-1]
-    rows = as_rows(verdicts_of(tmp_path, {}, PARAMS, flatten(PARAMS) | on_cpu.setup))
-    (row,) = [row for row in rows if "published" in row["text"]]
-    assert "1.39, published 1.88: better by 0.49" in row["text"]
-    assert row["level"] == "good"
+    write_metrics(tmp_path / "pretrain" / "metrics.json", {"steps": 80, "tokens": 80, "best": {"bits_per_byte": 3.0}})
+    figures = {"instruct": {"ended": 0.8}}
+    rows = as_rows(verdicts_of(tmp_path, figures, PARAMS, flatten(PARAMS) | load_references()[-1].setup))
+    at = next(n for n, row in enumerate(rows) if "published" in row["text"])
+    assert "2.08, published 1.88: worse by 0.20" in rows[at]["text"]
+    assert [row["level"] for row in rows[at:]] == ["warning", "note"]  # before what is only worth a word
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
