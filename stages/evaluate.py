@@ -11,7 +11,13 @@ from stages.common import stage
 from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
 
-@stage("evaluate", reads=("seed", "evaluate", "data.corpus", "data.sample"))
+@stage(
+    "evaluate",
+    reads=(
+        *("seed", "evaluate", "data.corpus", "data.sample"),
+        *("split", "tokenize", "model", "pretrain", "finetune_cls", "finetune_instruct"),  # for the verdicts
+    ),
+)
 def evaluate(params: Any, run: StageRun) -> None:
     """Write the test figures, baselines, samples, plots and the report."""
     from groundup.evaluation.classifier import evaluate_classifier
@@ -19,6 +25,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     from groundup.evaluation.language import evaluate_language_model
     from groundup.evaluation.stories import story_checker
     from groundup.report.record import record_reports
+    from groundup.report.verdicts import verdicts_of
     from groundup.report.write import write_evaluation
     from groundup.tasks.classify import LabelledRows
     from groundup.tasks.instruct import InstructionRows
@@ -34,8 +41,10 @@ def evaluate(params: Any, run: StageRun) -> None:
         INSTRUCTED, InstructionRows.load(SPLITS / "instructions" / "test"), settings, device
     )
     split_report = read_json(REPORTS / "split" / METRICS_FILE)
+    figures = {"language_model": language.figures, "classifier": classifier.figures, "instruct": instruct.figures}
+    verdicts = verdicts_of(REPORTS, figures, params, params.declared_values())
     with folder_written_atomically(EVALUATION) as folder:
-        summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report)
+        summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report, verdicts)
     run.log_figures(summary)
     run.log_path(EVALUATION)
     # So that plain `dvc repro` fills the pipeline's own run too.

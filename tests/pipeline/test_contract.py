@@ -92,7 +92,9 @@ def test_the_code_deps_are_what_the_stage_imports(name: str) -> None:
 @each_stage
 def test_files_that_the_code_reads_from_its_own_package_are_deps(name: str) -> None:
     """A template shapes what a stage writes just as code does."""
-    beside_code = [path for path in (SOURCE / "groundup").rglob("*") if path.is_file() and path.suffix == ".jinja"]
+    beside_code = [
+        path for path in (SOURCE / "groundup").rglob("*") if path.is_file() and path.suffix in (".jinja", ".yaml")
+    ]
     assert beside_code
     code = "\n".join(path.read_text(encoding="utf-8") for path in closure(file_of_stage(name)))
     read = {str(path.relative_to(ROOT)) for path in beside_code if path.name in code}

@@ -307,3 +307,24 @@ def test_among_the_calls_of_many_classes_a_wrong_one_is_shown(
         "✓ called bug, rightly: T",
         "✗ called bug, but it is way: T",
     ]
+
+
+def test_the_first_three_verdicts_are_printed_on_a_line_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"level": "warning", "model": "split", "text": "Three [bold]texts\nleak: 0.5. More.", "key": ""},
+        {"level": "note", "model": "pretrain", "text": "Still improving.", "key": "raise pretrain.max_steps"},
+        {"level": "good", "model": "finetune_cls", "text": "Sound: 0.5.", "key": ""},
+        {"level": "good", "model": "finetune_instruct", "text": "Sound: 0.7.", "key": ""},
+    ]
+    write_reports(tmp_path)
+    assert "Still improving" not in printed(tmp_path, capsys)
+    write_json_atomically(tmp_path / "evaluate" / "verdicts.json", rows)
+    lines = printed(tmp_path, capsys).splitlines()
+    first = lines.index("! split: Three [bold]texts leak: 0.5.")
+    assert lines[first + 1 : first + 4] == [
+        "· pretrain: Still improving. -> raise pretrain.max_steps",
+        "✓ finetune_cls: Sound: 0.5.",
+        "",
+    ]

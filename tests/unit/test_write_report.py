@@ -3,6 +3,7 @@
 import copy
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES
 
+from groundup.evaluation.diagnosis import Finding
 from groundup.evaluation.evaluated import Evaluated
 from groundup.report.write import indented, render_report
 
@@ -111,6 +113,7 @@ def render(
     classes: tuple[str, ...] = ("ham", "spam"),
     split: dict[str, Any] = SPLIT,
     written: list[dict[str, Any]] | None = None,
+    verdicts: Sequence[Finding] = (),
 ) -> str:
     return render_report(
         summary,
@@ -120,6 +123,7 @@ def render(
         classes,
         split,
         {},
+        verdicts,
     )
 
 
@@ -385,3 +389,15 @@ def test_the_turns_before_a_question_are_shown_as_code(text: str) -> None:
     assert "hostile" not in outside_of_code(report)
     assert in_code(report).count("hostile") == 2 * text.count("hostile")
     assert report.count("before: ") == 2
+
+
+def test_verdicts_stand_first_and_cannot_become_markup() -> None:
+    said = Finding("warning", "pretrain", "Word **hostile** <b>x</b> | `y`. More.", "raise pretrain.max_steps")
+    report = render(verdicts=[said, Finding("good", "split", "No leaks.")])
+    assert report.index("## Verdicts") < report.index("## In short")
+    kinds = structure(report) - structure(render(verdicts=[]))
+    assert not kinds.keys() & {"html_inline", "html_block", "table_open"}
+    assert kinds["list_item_open"] == 2
+    assert kinds["strong_open"] == 2
+    assert kinds["code_inline"] == 1  # params.yaml
+    assert "## Verdicts" not in render()

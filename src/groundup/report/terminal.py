@@ -16,8 +16,10 @@ from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
 from groundup.report.say import f1_of, gain_words, percent, picked, unseen_classes
 
+VERDICTS_SHOWN = 3
 SHOWN = 3  # samples of each model
 RIGHT, WRONG, UNJUDGED = "✓", "✗", "·"
+VERDICT_MARKS = {"warning": "!", "note": UNJUDGED, "good": RIGHT}
 LONGEST_SHOWN = 300  # characters of a sample, on a terminal of any width
 CLASSES_SHOWN, LONGEST_LABEL = 5, 40
 
@@ -62,6 +64,11 @@ def print_summary(reports: Path) -> None:
             line = Text(f"    {mark} ", style={RIGHT: "green", WRONG: "red"}.get(mark, ""))
             line.append(one_line(text)[:LONGEST_SHOWN], style="default")
             console.print(line, no_wrap=True, overflow="ellipsis")
+    verdicts = _read_samples(folder / "verdicts.json")
+    if verdicts:
+        console.print()
+        for mark, text in _verdicts(verdicts):
+            console.print(Text(f"{mark} {text}"), no_wrap=True, overflow="ellipsis")
     split = summary["split"]
     console.print()
     console.print(f"Texts that stand both in training and in test: {split['leaks']} exact, {split['near_leaks']} near.")
@@ -76,6 +83,14 @@ def _read_samples(path: Path) -> list[dict[str, Any]]:
     """Rows of samples; none if the folder was not fetched."""
     rows: list[dict[str, Any]] = read_json(path) if path.exists() else []
     return rows
+
+
+def _verdicts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sample]:
+    """The first sentence of the first verdicts, which are those that matter most, and what to change."""
+    for row in rows[:VERDICTS_SHOWN]:
+        change = f" -> {row['key']}" if row["key"] else ""
+        first = row["text"].partition(". ")[0].removesuffix(".")
+        yield VERDICT_MARKS[row["level"]], one_line(f"{row['model']}: {first}.{change}")[:LONGEST_SHOWN]
 
 
 def _language_words(figures: Mapping[str, Any]) -> Iterator[str]:

@@ -10,12 +10,14 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from groundup.evaluation.classifier import ClassifierScores
+from groundup.evaluation.diagnosis import Finding
 from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.metrics import each_against_the_rest
 from groundup.files import write_json_atomically, write_text_atomically
 from groundup.report.plots import RocCurves, plot_confusion, plot_losses, plot_roc
 from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
+from groundup.report.verdicts import VERDICTS_FILE, as_rows
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
 STORIES_FILE = "stories.json"
@@ -31,6 +33,7 @@ def write_evaluation(
     scores: ClassifierScores,
     instruct: Evaluated,
     split: Mapping[str, Any],
+    verdicts: Sequence[Finding] = (),
 ) -> dict[str, Any]:
     """Write `summary.json` and the tables into `reports`, the images, samples and the report into `folder`.
 
@@ -71,10 +74,12 @@ def write_evaluation(
     )
     for name, evaluated in (("language_model", language), ("classifier", classifier), ("instruct", instruct)):
         write_json_atomically(folder / f"{name}_samples.json", evaluated.samples)
+    if verdicts:
+        write_json_atomically(folder / VERDICTS_FILE, as_rows(verdicts))
     if language.stories:
         write_json_atomically(folder / STORIES_FILE, language.stories)
     write_text_atomically(
-        folder / "report.md", render_report(summary, language, classifier, instruct, names, split, curves)
+        folder / "report.md", render_report(summary, language, classifier, instruct, names, split, curves, verdicts)
     )
     write_json_atomically(reports / "summary.json", summary)
     return summary
@@ -102,6 +107,7 @@ def render_report(
     classes: Sequence[str],
     split: Mapping[str, Any],
     curves: Mapping[str, tuple[list[dict[str, float]], list[dict[str, float]]]],
+    verdicts: Sequence[Finding] = (),
 ) -> str:
     """The report as Markdown; what models and data say stands in it as literal text."""
     environment = jinja2.Environment(
@@ -111,6 +117,7 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
+    environment.globals |= {"trainings": TRAININGS}
     environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
@@ -127,6 +134,7 @@ def render_report(
         unseen=unseen_classes(classifier.figures),
         split=split,
         curves=curves,
+        verdicts=verdicts,
     )
 
 
