@@ -338,7 +338,7 @@ def test_the_files_of_many_classes_are_the_same_and_agree(tmp_path: Path, capsys
     (tmp_path / "evaluate").mkdir()
     summary = write_evaluation(tmp_path, tmp_path / "evaluate", *evaluated_of_many(), SPLIT)
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"summary.json", "confusion.csv", "roc.csv"}
-    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 5
+    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 6
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     with (tmp_path / "confusion.csv").open(newline="") as file:
         pairs = Counter((row["is"], row["called"]) for row in csv.DictReader(file))

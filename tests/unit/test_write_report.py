@@ -401,7 +401,8 @@ def test_without_an_n_gram_model_nothing_is_said_of_it() -> None:
 def test_where_the_model_is_surprised_stands_in_the_report() -> None:
     report = render(summary=MEASURED, detail=DETAIL)
     wanted = [
-        "The first token of a document costs 5.432 nats; one with 4 to 6 tokens before it costs 2.346. The lowest of",
+        "The first token of a document costs 5.432 nats; one with 4 to 6 tokens before it costs 2.346, and 1.234 with "
+        "1 to 3, the lowest. By",
         "| 0 | 4 | 9.877 |",
         "| 10 to 99 | 63 | 1.020 |",
         "Of 37 documents the middle one needs 0.333 bits per byte, and nine of ten between 0.111 and 0.555.",

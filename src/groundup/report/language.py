@@ -69,14 +69,13 @@ def span(row: Mapping[str, Any]) -> str:
 
 def position_words(rows: Sequence[Mapping[str, Any]]) -> str:
     """What the beginning of a document costs beside the rest, in a sentence."""
-    first, last = rows[0], rows[-1]
+    first, last, lowest = rows[0], rows[-1], min(rows, key=lambda row: row["loss_nats"])
     said = f"The first token of a document costs {first['loss_nats']:.3f} nats"
-    if last is first:
-        return f"{said}."
-    return (
-        f"{said}; one with {span(last)} tokens before it costs {last['loss_nats']:.3f}. The lowest of all is "
-        f"{min(row['loss_nats'] for row in rows):.3f}."
-    )
+    if last is not first:
+        said += f"; one with {span(last)} tokens before it costs {last['loss_nats']:.3f}"
+    if lowest not in (first, last):
+        said += f", and {lowest['loss_nats']:.3f} with {span(lowest)}, the lowest"
+    return f"{said}."
 
 
 def copy_words(stories: Mapping[str, Any]) -> str:
