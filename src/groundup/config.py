@@ -249,6 +249,8 @@ class EvaluateParams(Section):
     """`window_stride`: tokens between the windows that score the corpus; smaller gives each token more context.
 
     `stories`: documents that the model writes from nothing, to be checked.
+    `sample_temperatures`: each prompt is continued at each; `temperature` is that of the stories.
+    `ngram_order`: tokens of the longest n-gram of the model that counts them, to compare with; 0: none.
     """
 
     stories: Count
@@ -261,6 +263,8 @@ class EvaluateParams(Section):
     top_p: Annotated[float, Within(gt=0.0, le=1.0)]
     response_tokens: Positive
     confidence: Share
+    sample_temperatures: tuple[NotNegative, ...]
+    ngram_order: Annotated[int, Within(ge=0, le=12)]
 
 
 @dataclass(frozen=True)

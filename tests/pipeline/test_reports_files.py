@@ -66,7 +66,19 @@ def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
 
     language = Evaluated(
         {"loss_nats": 10 / 3, "perplexity": 28.03, "bits_per_byte": 2.0 / 3, "tokens": 99, "bytes": 300},
-        [{"prompt": HOSTILE, "text": HOSTILE}],
+        [
+            {"prompt": HOSTILE, "text": HOSTILE, "temperature": 0.7}
+            | {"overlap": 3, "copied_share": 0.25, "passage": HOSTILE}
+        ],
+        detail={
+            "by_position": [{"from": 0, "to": 0, "tokens": 99, "loss_nats": 10 / 3}],
+            "by_frequency": [{"from": 1, "to": 9, "tokens": 99, "loss_nats": 10 / 3}],
+            "by_document": {
+                "documents": 1,
+                "quantiles": {"0.05": 2.0, "0.5": 2.0, "0.95": 2.0},
+                "most_surprising": [{"text": HOSTILE, "bits_per_byte": 2.0}],
+            },
+        },
     )
     baselines = {"majority": figures(np.full(10, 0.4)), "tfidf_logreg": figures(TFIDF), "char_svm": figures(TFIDF)}
     classifier = Evaluated(
@@ -110,6 +122,8 @@ def test_an_evaluation_writes_its_files_and_no_other(written: tuple[Path, dict[s
     assert {path.name for path in (reports / "evaluate").iterdir()} == {
         "report.md",
         "language_model_samples.json",
+        "language_detail.json",
+        "loss_by_position.png",
         "classifier_samples.json",
         "instruct_samples.json",
         "pretrain_losses.png",
@@ -126,7 +140,7 @@ def test_the_same_figures_give_the_same_bytes(written: tuple[Path, dict[str, Any
     again = tmp_path / "elsewhere"
     assert write_all(again) == summary
     names = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
-    assert len(names) == 23
+    assert len(names) == 25
     assert [str(name) for name in names if sha256_of_file(reports / name) != sha256_of_file(again / name)] == []
 
 
@@ -324,7 +338,7 @@ def test_the_files_of_many_classes_are_the_same_and_agree(tmp_path: Path, capsys
     (tmp_path / "evaluate").mkdir()
     summary = write_evaluation(tmp_path, tmp_path / "evaluate", *evaluated_of_many(), SPLIT)
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"summary.json", "confusion.csv", "roc.csv"}
-    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 5
+    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 6
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     with (tmp_path / "confusion.csv").open(newline="") as file:
         pairs = Counter((row["is"], row["called"]) for row in csv.DictReader(file))

@@ -177,6 +177,8 @@ def test_a_key_without_a_value_is_said_to_have_none():
         ("evaluate__top_p", 0.0, "greater than 0"),
         ("evaluate__confidence", 1.0, "less than 1"),
         ("evaluate__temperature", -0.1, "0"),
+        ("evaluate__ngram_order", 13, "less than or equal to 12"),
+        ("evaluate__ngram_order", -1, "greater than or equal to 0"),
         ("runtime__threads", -1, "0"),
     ],
 )
@@ -193,6 +195,8 @@ def test_a_number_out_of_range_is_named_with_its_limit(key, value, allowed):
         ("model__dropout", 0.0),
         ("evaluate__top_p", 1.0),
         ("evaluate__temperature", 0.0),
+        ("evaluate__ngram_order", 0),
+        ("evaluate__ngram_order", 12),
         ("split__near_duplicate_similarity", 1.0),
         ("seed", 0),
         ("evaluate__window_stride", 192),
@@ -203,6 +207,13 @@ def test_a_number_at_its_limit_is_allowed(key, value):
     section, _, name = key.rpartition("__")
     params = parse_params(with_values(raw_params(), **{key: value}))
     assert getattr(getattr(params, section) if section else params, name) == value
+
+
+def test_each_temperature_of_the_samples_is_checked():
+    line = only_problem_of(with_values(raw_params(), evaluate__sample_temperatures=[0.3, -0.1]))
+    assert "evaluate.sample_temperatures.1 has a wrong value; got -0.1" in line
+    params = parse_params(with_values(raw_params(), evaluate__sample_temperatures=[0, 2.5]))
+    assert params.evaluate.sample_temperatures == (0.0, 2.5)
 
 
 FLOAT_KEYS = ["pretrain__learning_rate", "pretrain__max_grad_norm", "evaluate__temperature", "pretrain__weight_decay"]

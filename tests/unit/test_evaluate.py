@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ from helpers import CPU, byte_tokenizer, tiny_gpt
 from groundup.config import EvaluateParams
 from groundup.data.instructions import PROMPT_LENGTHS_FILE
 from groundup.data.rows import ROWS_FILE, write_rows
-from groundup.data.token_store import write_token_store
+from groundup.data.token_store import TokenStore, write_token_store
 from groundup.errors import GroundupError
 from groundup.evaluation.baselines import char_svm_scores
 from groundup.evaluation.classifier import evaluate_classifier
 from groundup.evaluation.instructions import answer_figures, evaluate_instructions
+from groundup.evaluation.intervals import bootstrap, interval_of, ratio_of_sums
 from groundup.evaluation.language import SURPRISAL_FILE, evaluate_language_model
 from groundup.evaluation.metrics import many_class_figures
+from groundup.evaluation.ngram import NgramModel
+from groundup.evaluation.surprise import token_losses
 from groundup.model.gpt import GPTClassifier
 from groundup.tasks.classify import LabelledRows
 from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers
@@ -41,6 +45,8 @@ def settings(**changes: Any) -> EvaluateParams:
         "stories": 0,
         "response_tokens": 4,
         "confidence": 0.95,
+        "sample_temperatures": (0.0, 1.0),
+        "ngram_order": 3,
     }
     return EvaluateParams(**(values | changes))
 
@@ -109,6 +115,89 @@ def test_as_many_stories_are_written_as_asked_for_and_compared_with_the_train_si
     again = evaluate_language_model(pretrained, corpus, settings(stories=6), 0, CPU)
     assert [row["copy"] for row in again.stories] == [False, False, True, False, False, False]
     assert again.figures["stories"]["copies"] == pytest.approx(1 / 6)
+
+
+def test_each_prompt_is_continued_at_each_temperature_with_the_nearest_passage_beside_it(corpus, pretrained):
+    asked = settings(prompts=("The", "Tom"), sample_temperatures=(0.0, 2.0))
+    evaluated = evaluate_language_model(pretrained, corpus, asked, 0, CPU)
+    rows = evaluated.samples
+    wanted = [("The", 0.0), ("The", 2.0), ("Tom", 0.0), ("Tom", 2.0)]
+    assert [(row["prompt"], row["temperature"]) for row in rows] == wanted
+    assert rows[0]["text"] != rows[1]["text"]
+    write_documents(corpus / "train", [*DOCUMENTS, f"so {rows[3]['text']} it was"])
+    row = evaluate_language_model(pretrained, corpus, asked, 0, CPU).samples[3]
+    assert row["overlap"] == len(row["text"])
+    assert row["copied_share"] == 1.0
+    assert row["passage"] == f"so ⟦{row['text']}⟧ it was"
+    assert evaluate_language_model(pretrained, corpus, settings(sample_temperatures=()), 0, CPU).samples == []
+
+
+def test_how_much_of_the_stories_is_copied_is_measured(corpus, pretrained):
+    evaluated = evaluate_language_model(pretrained, corpus, settings(stories=6), 0, CPU)
+    lengths = sorted(row["overlap"] for row in evaluated.stories)
+    figures = evaluated.figures["stories"]
+    assert figures["longest_copy_median"] == (lengths[2] + lengths[3]) / 2
+    assert figures["longest_copy_max"] == lengths[5]
+    assert figures["half_copied"] == np.mean([row["copied_share"] >= 0.5 for row in evaluated.stories])
+    write_documents(corpus / "train", [evaluated.stories[0]["text"]])
+    again = evaluate_language_model(pretrained, corpus, settings(stories=6), 0, CPU).figures["stories"]
+    assert again["half_copied"] >= 1 / 6
+    assert again["longest_copy_max"] >= len(evaluated.stories[0]["text"])
+
+
+TEXTS_OF_MANY = [f"Mira has {number} plums and {number + 1} nuts." for number in range(40)]
+
+
+@pytest.fixture
+def many(tmp_path):
+    for side in ("train", "test"):
+        write_documents(tmp_path / "many" / side, TEXTS_OF_MANY)
+    return tmp_path / "many"
+
+
+def test_simple_ways_to_predict_are_measured_on_the_same_bytes(many, pretrained):
+    figures = evaluate_language_model(pretrained, many, settings(), 0, CPU).figures
+    baselines = figures["baselines"]
+    assert set(baselines) == {"unigram", "ngram", "xz", "xz_alone", "bzip2_alone"}
+    train, test = TokenStore.load(many / "train"), TokenStore.load(many / "test")
+    for name, order in (("unigram", 1), ("ngram", 3)):
+        bits = NgramModel(train, order, 257).losses(test).sum() / math.log(2)
+        assert baselines[name]["bits_per_byte"] == pytest.approx(bits / figures["bytes"], rel=1e-12)
+    assert baselines["ngram"]["order"] == 3
+    difference = figures["minus_ngram"]
+    assert difference["bits_per_byte"] == figures["bits_per_byte"] - baselines["ngram"]["bits_per_byte"]
+    assert difference["bits_per_byte_low"] < difference["bits_per_byte"] < difference["bits_per_byte_high"]
+    assert baselines["xz"]["bits_per_byte"] < baselines["xz_alone"]["bits_per_byte"]
+    without = evaluate_language_model(pretrained, many, settings(ngram_order=0), 0, CPU).figures
+    assert not {"ngram"} & set(without["baselines"])
+    assert "minus_ngram" not in without
+
+
+def test_bounds_are_those_of_drawing_documents_anew(many, pretrained):
+    floor = np.linspace(50, 90, len(TEXTS_OF_MANY))
+    np.save(many / "test" / SURPRISAL_FILE, floor)
+    figures = evaluate_language_model(pretrained, many, settings(), 0, CPU).figures
+    test = TokenStore.load(many / "test")
+    losses = token_losses(model_of_bytes(), test, 256, stride=6, batch_size=4)
+    nats = np.array([losses[a:b].sum(dtype=float) for a, b in pairwise(test.offsets)])
+    n_bytes = np.array([len(text) for text in TEXTS_OF_MANY])
+    for name, numerator, denominator in (
+        ("loss_nats", nats, n_bytes + 1),
+        ("bits_per_byte", nats / math.log(2), n_bytes),
+        ("ratio_to_floor", nats / math.log(2), floor),
+    ):
+        found = interval_of(bootstrap(ratio_of_sums(numerator, denominator), len(nats), 0), 0.95)
+        assert (figures[f"{name}_low"], figures[f"{name}_high"]) == pytest.approx(found, rel=1e-6)
+        assert figures[f"{name}_low"] < figures[name] < figures[f"{name}_high"]
+
+
+def test_of_a_few_documents_pieces_are_drawn_and_of_one_piece_nothing(tmp_path, pretrained):
+    write_documents(tmp_path / "a" / "train", DOCUMENTS)
+    write_documents(tmp_path / "a" / "test", ["x" * 5 * CONTEXT + "yz" * CONTEXT])
+    assert "bits_per_byte_low" in evaluate_language_model(pretrained, tmp_path / "a", settings(), 0, CPU).figures
+    write_documents(tmp_path / "a" / "test", ["Mira"])
+    figures = evaluate_language_model(pretrained, tmp_path / "a", settings(), 0, CPU).figures
+    assert not [key for key in figures if key.endswith("_low")]
 
 
 TRAIN = ["free prize", "cash prize now", "free cash", "see you at noon", "lunch at home", "home at noon"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from groundup.report import plots
-from groundup.report.plots import plot_confusion, plot_losses, plot_roc
+from groundup.report.plots import plot_confusion, plot_loss_by_position, plot_losses, plot_roc
 
 TRAIN = [{"step": 10.0 * n, "loss_nats": 5.0 / n} for n in range(1, 6)]
 VALIDATION = [{"step": 10.0, "loss_nats": 4.0}, {"step": 30.0, "loss_nats": 2.5}, {"step": 50.0, "loss_nats": 2.75}]
@@ -20,6 +20,11 @@ SCORES = {
     "TF-IDF": (LABELS, np.array([0.3, 0.3, 0.6, 0.6, 0.7, 0.2])),
 }
 
+POSITIONS = [
+    {"from": 0, "to": 0, "tokens": 2, "loss_nats": 5.0},
+    {"from": 1, "to": 3, "tokens": 6, "loss_nats": 1.0},
+]
+
 DRAWN: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     # Each plot, and the same with one figure changed.
     "losses": (
@@ -29,6 +34,10 @@ DRAWN: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "confusion": (
         lambda path: plot_confusion(path, CONFUSION, ["ham", "spam"]),
         lambda path: plot_confusion(path, np.array([[40, 2], [3, 10]]), ["ham", "spam"]),
+    ),
+    "positions": (
+        lambda path: plot_loss_by_position(path, POSITIONS),
+        lambda path: plot_loss_by_position(path, [POSITIONS[0], POSITIONS[1] | {"loss_nats": 1.5}]),
     ),
     "roc": (
         lambda path: plot_roc(path, SCORES),
@@ -92,6 +101,14 @@ def test_any_label_of_the_users_data_can_be_drawn(label: str, tmp_path: Path) ->
 def test_counts_of_a_class_without_rows_are_drawn(tmp_path: Path) -> None:
     plot_confusion(tmp_path / "plot.png", np.array([[40, 2], [0, 0]]), ["ham", "spam"])
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_the_mean_of_the_positions_weighs_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = drawn(monkeypatch, lambda: plot_loss_by_position(Path("unused"), POSITIONS))
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mean of all tokens, 2.000"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "1\u20133"]
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("best", [1, 2])

@@ -51,7 +51,8 @@ def write_reports(folder: Path, summary: dict[str, Any] = SUMMARY, text: str = "
     write_json_atomically(folder / "summary.json", summary)
     if text:
         samples = folder / "evaluate"
-        write_json_atomically(samples / "language_model_samples.json", [{"prompt": "P:", "text": text}])
+        written = [{"prompt": "P:", "text": text, "temperature": 0.7}]
+        write_json_atomically(samples / "language_model_samples.json", written)
         write_json_atomically(
             samples / "classifier_samples.json", [{"text": text, "label": label, "called": label, "right": True}]
         )
@@ -328,3 +329,34 @@ def test_the_first_three_verdicts_are_printed_on_a_line_each(
         "✓ finetune_cls: Sound: 0.5.",
         "",
     ]
+
+
+BESIDE_OTHERS = {
+    "ngram": {"bits_per_byte": 2.2345, "order": 5},
+    "xz": {"bits_per_byte": 2.31, "read_bytes": 4_567_000},
+    "unigram": {"bits_per_byte": 4.1234},
+}
+
+
+def test_simple_ways_to_predict_are_named_where_they_were_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_reports(tmp_path, SUMMARY | {"language_model": SUMMARY["language_model"] | {"baselines": BESIDE_OTHERS}})
+    said = "Simple ways: counting up to 5 tokens 2.235, xz that has read the train text 2.310 bits per byte."
+    assert said in printed(tmp_path, capsys)
+    without = {"xz": BESIDE_OTHERS["xz"]}
+    write_reports(tmp_path, SUMMARY | {"language_model": SUMMARY["language_model"] | {"baselines": without}})
+    assert "Simple ways: xz that has read the train text 2.310 bits per byte." in printed(tmp_path, capsys)
+
+
+def test_one_continuation_of_each_prompt_is_shown_at_the_temperature_in_the_middle(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_reports(tmp_path)
+    rows = [
+        {"prompt": prompt, "text": f" at {temperature}", "temperature": temperature}
+        for prompt in ("A", "B")
+        for temperature in (0.3, 0.7, 1.0)
+    ]
+    write_json_atomically(tmp_path / "evaluate" / "language_model_samples.json", rows)
+    assert sample_lines(printed(tmp_path, capsys)) == ["· A at 0.7", "· B at 0.7"]

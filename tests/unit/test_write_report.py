@@ -114,10 +114,12 @@ def render(
     split: dict[str, Any] = SPLIT,
     written: list[dict[str, Any]] | None = None,
     verdicts: Sequence[Finding] = (),
+    detail: dict[str, Any] | None = None,
 ) -> str:
+    copied = {"temperature": 0.7, "overlap": 9, "copied_share": 0.4321, "passage": "was ⟦copied⟧."}
     return render_report(
         summary,
-        Evaluated(summary["language_model"], stories or [], written or []),
+        Evaluated(summary["language_model"], [copied | row for row in stories or []], written or [], detail or {}),
         Evaluated(summary["classifier"], messages or []),
         Evaluated(summary["instruct"], answers or []),
         classes,
@@ -304,6 +306,139 @@ def test_a_story_is_shown_with_what_was_found_of_it() -> None:
     assert [line for line in report.splitlines() if line.startswith("Story ")] == list(headings)
     assert "    Tw▶o." in report.splitlines()
     assert report.count("up to the mark") == 1
+
+
+# --- the language model beside simpler ways, and where it is surprised
+
+BESIDE_OTHERS: dict[str, Any] = {
+    "loss_nats_low": 3.3211,
+    "loss_nats_high": 3.5122,
+    "bits_per_byte_low": 1.8765,
+    "bits_per_byte_high": 2.0987,
+    "baselines": {
+        "unigram": {"bits_per_byte": 4.1234},
+        "ngram": {"bits_per_byte": 2.2345, "order": 5},
+        "xz": {"bits_per_byte": 2.31, "read_bytes": 4_567_000},
+        "xz_alone": {"bits_per_byte": 3.12},
+        "bzip2_alone": {"bits_per_byte": 2.81},
+    },
+    "minus_ngram": {"bits_per_byte": -0.2469, "bits_per_byte_low": -0.3001, "bits_per_byte_high": -0.2002},
+}
+WITH_BOUNDS = {"ratio_to_floor_low": 1.1901, "ratio_to_floor_high": 1.2203}
+COPIED = {"longest_copy_median": 93.0, "longest_copy_max": 162, "half_copied": 0.0321}
+MEASURED = SAMPLE_WORLD | {
+    "language_model": SAMPLE_WORLD["language_model"]
+    | BESIDE_OTHERS
+    | WITH_BOUNDS
+    | {"stories": SAMPLE_WORLD["language_model"]["stories"] | COPIED}
+}
+DETAIL: dict[str, Any] = {
+    "by_position": [
+        {"from": 0, "to": 0, "tokens": 10, "loss_nats": 5.4321},
+        {"from": 1, "to": 3, "tokens": 30, "loss_nats": 1.2345},
+        {"from": 4, "to": 6, "tokens": 27, "loss_nats": 2.3456},
+    ],
+    "by_frequency": [
+        {"from": 0, "to": 0, "tokens": 4, "loss_nats": 9.8765},
+        {"from": 10, "to": 99, "tokens": 63, "loss_nats": 1.0203},
+    ],
+    "by_document": {
+        "documents": 37,
+        "quantiles": {"0.05": 0.1111, "0.25": 0.2, "0.5": 0.3333, "0.75": 0.4, "0.95": 0.5555},
+        "most_surprising": [
+            {"text": "Strange.", "bits_per_byte": 7.6543, "floor_bits_per_byte": 6.5432},
+            {"text": "Odd.", "bits_per_byte": 7.1234},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("keys", leaves({"language_model": MEASURED["language_model"]}), ids=".".join)
+def test_no_figure_of_the_language_model_is_hard_coded(keys: tuple[str, ...]) -> None:
+    changed = json.loads(json.dumps(MEASURED))
+    inner = changed
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] += 7
+    assert render(summary=changed) != render(summary=MEASURED)
+
+
+def test_the_ways_to_predict_stand_from_worst_to_best() -> None:
+    report = render(summary=MEASURED)
+    rows = report.split("| what predicts |")[1].split("\n\n")[0].splitlines()[2:]
+    assert rows == [
+        "| plain bytes | 8.000 |  |",
+        "| how frequent each token is | 4.123 |  |",
+        "| xz, on its own | 3.120 |  |",
+        "| bzip2, on its own | 2.810 |  |",
+        "| xz, after 4567000 bytes of the train text | 2.310 |  |",
+        "| counts of up to 5 tokens (Kneser-Ney) | 2.235 |  |",
+        "| **GPT** | 1.988 | 1.877 to 2.099 |",
+        "| one who knows the rules and the world | 1.654 |  |",
+    ]
+    assert "The GPT needs 0.247 bits per byte fewer than counting (difference -0.300 to -0.200)." in report
+    assert len([token for token in parsed(report) if token.type == "table_open"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        ((0.2, 0.1, 0.3), "The GPT needs 0.200 bits per byte more than counting (difference 0.100 to 0.300)."),
+        ((-0.1, -0.2, 0.1), "the difference is 0.100 bits per byte (-0.200 to 0.100): inside the noise."),
+        ((-0.1,), "The GPT needs 0.100 bits per byte fewer than counting; the text is too short to tell how sure"),
+    ],
+)
+def test_a_difference_is_told_in_words(difference: tuple[float, ...], said: str) -> None:
+    keys = ("bits_per_byte", "bits_per_byte_low", "bits_per_byte_high")
+    changed = MEASURED["language_model"] | {"minus_ngram": dict(zip(keys, difference, strict=False))}
+    assert said in render(summary=MEASURED | {"language_model": changed})
+
+
+def test_without_an_n_gram_model_nothing_is_said_of_it() -> None:
+    language = {key: value for key, value in MEASURED["language_model"].items() if key != "minus_ngram"}
+    language["baselines"] = {key: value for key, value in language["baselines"].items() if key != "ngram"}
+    report = render(summary=MEASURED | {"language_model": language})
+    assert "| xz, on its own | 3.120 |  |" in report
+    assert not any(word in report for word in ("Kneser", "than counting", "Undefined"))
+
+
+def test_where_the_model_is_surprised_stands_in_the_report() -> None:
+    report = render(summary=MEASURED, detail=DETAIL)
+    wanted = [
+        "The first token of a document costs 5.432 nats; one with 4 to 6 tokens before it costs 2.346, and 1.234 with "
+        "1 to 3, the lowest. By",
+        "| 0 | 4 | 9.877 |",
+        "| 10 to 99 | 63 | 1.020 |",
+        "Of 37 documents the middle one needs 0.333 bits per byte, and nine of ten between 0.111 and 0.555.",
+        "7.654 bits per byte, the floor is 6.543:\n\n    Strange.\n",
+        "7.123 bits per byte:\n\n    Odd.\n",
+        "![Loss by position in the document](loss_by_position.png)",
+    ]
+    assert [each for each in wanted if each not in report] == []
+    assert "surprised" not in render(summary=MEASURED)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_passages_and_surprising_documents_are_shown_as_code(text: str) -> None:
+    of_documents = DETAIL["by_document"] | {"most_surprising": [{"text": text, "bits_per_byte": 7.0}]}
+    row = {"prompt": "He", "text": "said", "passage": text}
+    report = render(stories=[row], summary=MEASURED, detail=DETAIL | {"by_document": of_documents})
+    assert "hostile" not in outside_of_code(report)
+    assert in_code(report).count("hostile") == 2 * text.count("hostile")
+
+
+def test_each_continuation_stands_with_its_temperature_and_the_passage_it_copies() -> None:
+    rows: list[dict[str, Any]] = [
+        {"prompt": "He", "text": " sat.", "temperature": 0.3, "overlap": 5, "copied_share": 1.0, "passage": "x⟦ sat.⟧"},
+        {"prompt": "He", "text": "@@", "temperature": 1.0, "overlap": 0, "copied_share": 0.0, "passage": ""},
+        {"prompt": "She", "text": "!", "temperature": 0.3},
+    ]
+    report = render(stories=rows)
+    assert report.count("After the prompt “He”:") == 1
+    assert report.count("After the prompt “She”:") == 1
+    assert "Temperature 0.3:\n\n    He sat.\n" in report
+    assert "In the train text, 5 characters, 100.0 % of it:\n\n    x⟦ sat.⟧\n" in report
+    assert "Temperature 1.0:\n\n    He@@\n\nNothing of it stands in the train text." in report
 
 
 # --- more than two classes

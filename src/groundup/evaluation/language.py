@@ -1,5 +1,6 @@
 """The evaluation of the language model on the test side of the corpus."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,24 @@ import torch
 from groundup.config import EvaluateParams
 from groundup.data.token_store import SURPRISAL_FILE, TokenStore
 from groundup.errors import GroundupError
+from groundup.evaluation.compression import compressed
 from groundup.evaluation.evaluated import Evaluated
-from groundup.evaluation.stories import Checker, documents_of, judge_stories, write_stories
+from groundup.evaluation.intervals import bootstrap, interval_of, ratio_of_sums
+from groundup.evaluation.ngram import NgramModel
+from groundup.evaluation.overlap import copied_share, longest_overlaps, passage
+from groundup.evaluation.stories import Checker, documents_of, figures_of_copies, judge_stories, write_stories
+from groundup.evaluation.surprise import (
+    resampled_parts,
+    sums_of_parts,
+    surprise_by_document,
+    surprise_by_frequency,
+    surprise_by_position,
+    token_losses,
+)
 from groundup.generate import Sampling, generate
 from groundup.model.gpt import GPT
 from groundup.seeding import derive_seed
-from groundup.tasks.language import score_corpus
+from groundup.tasks.language import CorpusScore
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.checkpoint import load_model
 
@@ -28,42 +41,150 @@ def evaluate_language_model(
     device: torch.device,
     checker: Checker | None = None,
 ) -> Evaluated:
-    """Loss, perplexity and bits per byte of the test text, how near that is to the floor, and what the model writes.
+    """How well the model predicts the test text, beside simpler ways and the floor, and what it writes.
 
     Args:
         corpus: the folder with the sides of the corpus.
         checker: reads the stories by the rules of their world, where there are rules.
     """
-    test = TokenStore.load(corpus / "test")
+    train, test = TokenStore.load(corpus / "train"), TokenStore.load(corpus / "test")
     model, tokenizer, _ = load_model(folder, device)
-    score = score_corpus(model, test, tokenizer, stride=settings.window_stride, batch_size=settings.batch_size)
-    figures: dict[str, Any] = {**score.figures(), "tokens": score.n_targets, "bytes": score.n_bytes}
-    bits = floor_bits(corpus / "test", len(test))
-    if bits is not None:
-        figures["floor_bits_per_byte"] = bits / score.n_bytes
-        figures["ratio_to_floor"] = figures["bits_per_byte"] / figures["floor_bits_per_byte"]
-    sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
-    written = write_on(model, tokenizer, settings.prompts, settings.sample_tokens, sampling, seed)
-    samples = [{"prompt": prompt, "text": text} for prompt, text in zip(settings.prompts, written, strict=True)]
+    losses = token_losses(
+        model, test, tokenizer.end_of_text_id, stride=settings.window_stride, batch_size=settings.batch_size
+    )
+    floor = floor_bits(corpus / "test", len(test))
+    figures = prediction_figures(losses, train, test, tokenizer, floor, settings, seed, model.config.context_length)
+    detail = surprise_detail(losses, train, test, tokenizer, floor)
+
+    written = {
+        temperature: write_on(
+            model,
+            tokenizer,
+            settings.prompts,
+            settings.sample_tokens,
+            Sampling(temperature, settings.top_k, settings.top_p),
+            seed,
+        )
+        for temperature in settings.sample_temperatures
+    }
+    samples: list[dict[str, Any]] = [
+        {"prompt": prompt, "text": written[temperature][number], "temperature": temperature}
+        for number, prompt in enumerate(settings.prompts)
+        for temperature in settings.sample_temperatures
+    ]
     stories: list[dict[str, Any]] = []
+    known = documents_of(train, tokenizer)
     if settings.stories:
+        sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
         written_stories = write_stories(model, tokenizer, settings.stories, sampling, seed, settings.batch_size)
-        known = documents_of(TokenStore.load(corpus / "train"), tokenizer)
         figures["stories"], stories = judge_stories(written_stories, known, checker)
-    return Evaluated(figures, samples, stories)
+    add_copies([*samples, *stories], known)
+    if stories:
+        figures["stories"] |= figures_of_copies(stories)
+    return Evaluated(figures, samples, stories, detail)
 
 
-def floor_bits(side: Path, n_documents: int) -> float | None:
-    """The bits that one who knows how the documents were made still needs for them; None where that is not known.
+def prediction_figures(
+    losses: np.ndarray,
+    train: TokenStore,
+    test: TokenStore,
+    tokenizer: Tokenizer,
+    floor: np.ndarray | None,
+    settings: EvaluateParams,
+    seed: int,
+    context_length: int,
+) -> dict[str, Any]:
+    """Loss, perplexity and bits per byte with their bounds, the same of simpler ways to predict, and the floor.
 
-    Units:  bits, summed over all documents
-    Raises: GroundupError if the file is not one positive number a document.
+    What is drawn anew for the bounds are documents; where there are only a few, pieces of them as long as the context.
+
+    Shapes:  losses (N,), floor (n_documents,)
+    """
+    lengths = tokenizer.token_lengths[test.tokens]
+    n_bytes = int(lengths.sum())
+    score = CorpusScore(float(losses.sum(dtype=np.float64)), len(losses), n_bytes)
+    figures: dict[str, Any] = {**score.figures(), "tokens": score.n_targets, "bytes": n_bytes}
+    parts = resampled_parts(test.offsets, context_length)
+    nats, bytes_of_parts = sums_of_parts(losses, parts), sums_of_parts(lengths, parts)
+    bits = nats / math.log(2)
+
+    def bounds(numerator: np.ndarray, denominator: np.ndarray, name: str) -> dict[str, float]:
+        if len(numerator) < 2:  # one part is like itself however often it is drawn
+            return {}
+        resampled = bootstrap(ratio_of_sums(numerator, denominator), len(numerator), seed)
+        if not len(resampled):
+            return {}
+        low, high = interval_of(resampled, settings.confidence)
+        return {f"{name}_low": low, f"{name}_high": high}
+
+    figures |= bounds(nats, np.diff(parts).astype(np.float64), "loss_nats")
+    figures |= bounds(bits, bytes_of_parts, "bits_per_byte")
+    if floor is not None:
+        figures["floor_bits_per_byte"] = float(floor.sum()) / n_bytes
+        figures["ratio_to_floor"] = figures["bits_per_byte"] / figures["floor_bits_per_byte"]
+        filled = floor[test.lengths > 0]
+        if len(filled) == len(bits):
+            figures |= bounds(bits, filled, "ratio_to_floor")
+
+    small = compressed(train, test, tokenizer)
+    unigram = NgramModel(train, 1, tokenizer.vocab_size).losses(test)
+    figures["baselines"] = {
+        "unigram": {"bits_per_byte": float(unigram.sum()) / math.log(2) / n_bytes},
+        **{name: {"bits_per_byte": value} for name, value in small.bits_per_byte.items()},
+    }
+    figures["baselines"]["xz"]["read_bytes"] = small.read_bytes
+    if settings.ngram_order:
+        ngram = NgramModel(train, settings.ngram_order, tokenizer.vocab_size).losses(test)
+        per_byte = float(ngram.sum()) / math.log(2) / n_bytes
+        figures["baselines"]["ngram"] = {"bits_per_byte": per_byte, "order": settings.ngram_order}
+        more = bits - sums_of_parts(ngram, parts) / math.log(2)
+        figures["minus_ngram"] = {
+            "bits_per_byte": figures["bits_per_byte"] - per_byte,
+            **bounds(more, bytes_of_parts, "bits_per_byte"),
+        }
+    return figures
+
+
+def surprise_detail(
+    losses: np.ndarray, train: TokenStore, test: TokenStore, tokenizer: Tokenizer, floor: np.ndarray | None
+) -> dict[str, Any]:
+    """Where in the test text the model is surprised: by place in the document, by frequency of the token, by document.
+
+    Shapes:  losses (N,), floor (n_documents,)
+    """
+    bits = sums_of_parts(losses, test.offsets) / math.log(2)
+    n_bytes = sums_of_parts(tokenizer.token_lengths[test.tokens], test.offsets)
+    return {
+        "by_position": surprise_by_position(losses, test.offsets),
+        "by_frequency": surprise_by_frequency(losses, test.tokens, train.tokens, tokenizer.vocab_size),
+        "by_document": surprise_by_document(bits, n_bytes, test, tokenizer, floor),
+    }
+
+
+def add_copies(rows: Sequence[dict[str, Any]], known: Sequence[str]) -> None:
+    """Write into each row how long the longest part of its text is that stands in a known one, and where.
+
+    A prompt is not part of the text, for the model has not written it.
+
+    Units:   `overlap` in characters
+    """
+    for row, overlap in zip(rows, longest_overlaps([row["text"] for row in rows], known), strict=True):
+        row["overlap"] = overlap.length
+        row["copied_share"] = round(copied_share(overlap, row["text"]), 4)
+        row["passage"] = passage(overlap, known)
+
+
+def floor_bits(side: Path, n_documents: int) -> np.ndarray | None:
+    """The bits that one who knows how the documents were made still needs for each; None where that is not known.
+
+    Shapes:  -> (n_documents,)
+    Raises:  GroundupError if the file is not one finite number a document, positive in all.
     """
     path = side / SURPRISAL_FILE
     if not path.is_file():
         return None
     try:
-        bits = np.load(path, allow_pickle=False)
+        bits: np.ndarray = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise GroundupError(f"{path}: damaged", got=str(error), do="remove the folder and run `dvc repro`") from None
     if bits.shape != (n_documents,) or not np.isfinite(bits).all() or bits.sum() <= 0:
@@ -73,7 +194,7 @@ def floor_bits(side: Path, n_documents: int) -> float | None:
             allowed=f"{n_documents} finite numbers",
             do="remove the folder and run `dvc repro`",
         )
-    return float(bits.sum())
+    return bits
 
 
 def write_on(

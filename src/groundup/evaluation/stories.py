@@ -20,6 +20,7 @@ from groundup.tokenizer.encoding import Tokenizer
 
 SAMPLE_STORIES = "sample-stories"  # the text of the catalog whose rules are known
 SHOWN_BEFORE, SHOWN_AFTER = 40, 20  # characters around the place where a story breaks the rules
+HALF = 0.5
 
 
 class Checker(Protocol):
@@ -103,6 +104,19 @@ def judge_stories(
             if (of_kind := [row for row in rows if row["kind"] == kind])
         }
     return figures, rows
+
+
+def figures_of_copies(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How long the longest verbatim copies in the stories are, and which share of the stories is half copied or more.
+
+    Units:  `longest_copy_median` and `longest_copy_max` in characters
+    """
+    lengths = [row["overlap"] for row in rows]
+    return {
+        "longest_copy_median": float(np.median(lengths)),
+        "longest_copy_max": max(lengths),
+        "half_copied": sum(row["copied_share"] >= HALF for row in rows) / len(rows),
+    }
 
 
 def around(text: str, place: int) -> str:

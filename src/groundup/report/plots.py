@@ -50,6 +50,27 @@ def plot_losses(
     _save(figure, path)
 
 
+def plot_loss_by_position(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Loss by how many tokens of the document stand before the token.
+
+    Args:
+        rows: of each bin `from`, `to`, `tokens` and `loss_nats`.
+    """
+    figure, axes = plt.subplots(figsize=(6.4, 3.6))
+    losses = [row["loss_nats"] for row in rows]
+    axes.plot(range(len(rows)), losses, color=VALIDATION_COLOUR, marker="o", markersize=4)
+    n_tokens = sum(row["tokens"] for row in rows)
+    mean = sum(row["loss_nats"] * row["tokens"] for row in rows) / n_tokens
+    axes.axhline(mean, color="grey", linewidth=0.8, linestyle=":", label=f"mean of all tokens, {mean:.3f}")
+    names = [str(row["from"]) if row["from"] == row["to"] else f"{row['from']}\u2013{row['to']}" for row in rows]
+    axes.set(title="test text", xlabel="tokens of the document before", ylabel="loss (nats per token)")
+    axes.set_xticks(range(len(rows)), names, rotation=30 if len(rows) > 6 else 0)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
 def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> None:
     """Which class the test messages have and which they were called.
 

@@ -28,6 +28,7 @@ BASELINES = {
     "tfidf_logreg": "TF-IDF + logistic regression",
     "char_svm": "character n-gram SVM",
 }
+PREDICTORS = {"ngram": "counting up to {order} tokens", "xz": "xz that has read the train text"}
 
 Sample = tuple[str, str]  # a mark, and what is shown beside it
 
@@ -103,6 +104,13 @@ def _language_words(figures: Mapping[str, Any]) -> Iterator[str]:
         )
     else:
         yield f"{needs} (8 would be plain bytes; {perplexity})."
+    if "baselines" in figures:
+        ways = [
+            f"{name.format(**figures['baselines'][key])} {figures['baselines'][key]['bits_per_byte']:.3f}"
+            for key, name in PREDICTORS.items()
+            if key in figures["baselines"]
+        ]
+        yield f"Simple ways: {', '.join(ways)} bits per byte."
     if "stories" in figures:
         stories = figures["stories"]
         yield (
@@ -119,7 +127,10 @@ def _language_words(figures: Mapping[str, Any]) -> Iterator[str]:
 def _writings(folder: Path) -> Iterator[Sample]:
     stories = _read_samples(folder / "stories.json")
     if not stories:
-        for row in _read_samples(folder / "language_model_samples.json")[:SHOWN]:
+        samples = _read_samples(folder / "language_model_samples.json")
+        temperatures = sorted({row["temperature"] for row in samples})
+        middling = [row for row in samples if row["temperature"] == temperatures[len(temperatures) // 2]]
+        for row in middling[:SHOWN]:
             yield UNJUDGED, row["prompt"] + row["text"]
         return
     for story in picked(stories, SHOWN, *([_keeps_rules, _breaks_a_rule] if "keeps_rules" in stories[0] else [])):

@@ -14,7 +14,8 @@ from groundup.evaluation.diagnosis import Finding
 from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.metrics import each_against_the_rest
 from groundup.files import write_json_atomically, write_text_atomically
-from groundup.report.plots import RocCurves, plot_confusion, plot_losses, plot_roc
+from groundup.report import language as language_words
+from groundup.report.plots import RocCurves, plot_confusion, plot_loss_by_position, plot_losses, plot_roc
 from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 from groundup.report.verdicts import VERDICTS_FILE, as_rows
@@ -76,6 +77,10 @@ def write_evaluation(
         write_json_atomically(folder / f"{name}_samples.json", evaluated.samples)
     if verdicts:
         write_json_atomically(folder / VERDICTS_FILE, as_rows(verdicts))
+    if language.detail:
+        detail = language_words.rounded_throughout(language.detail)
+        write_json_atomically(folder / language_words.DETAIL_FILE, detail)
+        plot_loss_by_position(folder / language_words.POSITIONS_PLOT, detail["by_position"])
     if language.stories:
         write_json_atomically(folder / STORIES_FILE, language.stories)
     write_text_atomically(
@@ -118,6 +123,7 @@ def render_report(
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
     environment.globals |= {"trainings": TRAININGS}
+    environment.globals |= {"language": language_words}
     environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
@@ -128,6 +134,7 @@ def render_report(
         summary=summary,
         continuations=language.samples,
         stories=language.stories[:SHOWN_STORIES],
+        detail=language.detail,
         mistakes=mistakes[:10],
         answers=of_every_kind(instruct.samples, SHOWN_ANSWERS),
         classes=classes,

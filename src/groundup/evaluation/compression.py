@@ -1,0 +1,59 @@
+"""What general compressors need for a text: what there is to gain without any model of language."""
+
+import bz2
+import lzma
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from groundup.data.token_store import TokenStore
+from groundup.tokenizer.encoding import Tokenizer
+
+READ_BYTES = 8 << 20  # of the train text at most, its end: compressing takes a second for each 2 MB
+BETWEEN_DOCUMENTS = b"\xff"  # no UTF-8 text has this byte; the models are scored on where a document ends, too
+SIGNIFICANT_DIGITS = 3  # other versions of a compressor may need a few bytes more or less
+SMALLEST_DICTIONARY = 4096
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """Bits for each byte of a text, by compressor, and how many bytes of other text one of them had read before."""
+
+    bits_per_byte: Mapping[str, float]
+    read_bytes: int
+
+
+def compressed(train: TokenStore, test: TokenStore, tokenizer: Tokenizer) -> Compressed:
+    """The compressed size of the test text: by xz that has read the train text, and by xz and bzip2 on its own.
+
+    What xz needs after the train text is the size of both together less that of the train text. xz stands for all
+    compressors that replace repeats by references (gzip, zstd); bzip2 sorts contexts, in blocks too short to read the
+    train text first. What xz puts around its data is left out, for it would count in a short text.
+
+    Raises: nothing; the test text must not be empty.
+    """
+    read, text = joined(train, tokenizer, READ_BYTES), joined(test, tokenizer)
+    with ThreadPoolExecutor() as pool:  # both let other threads work
+        of_train, of_both, alone = pool.map(lzma_size, (read, read + text, text))
+    n_bytes = int(tokenizer.token_lengths[test.tokens].sum())
+    sizes = {"xz": of_both - of_train, "xz_alone": alone, "bzip2_alone": len(bz2.compress(text))}
+    bits = {name: float(f"{8 * size / n_bytes:.{SIGNIFICANT_DIGITS}g}") for name, size in sizes.items()}
+    return Compressed(bits, len(read) - read.count(BETWEEN_DOCUMENTS))
+
+
+def joined(store: TokenStore, tokenizer: Tokenizer, at_most: int | None = None) -> bytes:
+    """The documents of a store as bytes, each followed by a byte that ends it; of too many bytes, the last ones."""
+    tokens = store.tokens
+    if at_most is not None:
+        n_bytes = np.cumsum(tokenizer.token_lengths[tokens[::-1]])
+        tokens = tokens[len(tokens) - int(np.searchsorted(n_bytes, at_most, side="right")) :]
+    ending = [*tokenizer.vocabulary, BETWEEN_DOCUMENTS]
+    return b"".join([ending[token_id] for token_id in tokens.tolist()])
+
+
+def lzma_size(data: bytes) -> int:
+    """Bytes that xz's strongest preset makes of some, without header and checksum, its window as long as they are."""
+    method = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": max(SMALLEST_DICTIONARY, len(data))}
+    return len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=[method]))
