@@ -36,7 +36,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     checker = story_checker(params.data.corpus, params.data.sample.seed, params.data.sample.world_size)
     language = evaluate_language_model(PRETRAINED, SPLITS / "corpus", settings, params.seed, device, checker)
     messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
-    classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, device)
+    classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, params.seed, device)
     instruct = evaluate_instructions(
         INSTRUCTED, InstructionRows.load(SPLITS / "instructions" / "test"), settings, device
     )

@@ -463,8 +463,9 @@ def test_dvc_understands_the_plots(tracked: Run) -> None:
         "classifier.accuracy",
         "classifier.f1",
         "classifier.baselines.majority.accuracy",
+        "classifier.baselines.naive_bayes.accuracy",
         "classifier.baselines.tfidf_logreg.accuracy",
-        "classifier.baselines.char_svm.accuracy",
+        "classifier.baselines.svm.accuracy",
         "split.leaks",
         "split.near_leaks",
         "instruct.exact_match",
@@ -503,7 +504,15 @@ def test_the_report_shows_the_figures_of_this_run(tracked: Run) -> None:
     report = (tracked.folder / "reports" / "evaluate" / "report.md").read_text(encoding="utf-8")
     assert f"| {summary['language_model']['bits_per_byte']:.3f} |" in report
     assert f"{100 * summary['classifier']['baselines']['tfidf_logreg']['accuracy']:.1f} %" in report
-    for image in ("pretrain_losses", "finetune_cls_losses", "finetune_instruct_losses", "confusion", "roc"):
+    for image in (
+        "pretrain_losses",
+        "finetune_cls_losses",
+        "finetune_instruct_losses",
+        "confusion",
+        "roc",
+        "precision_recall",
+        "reliability",
+    ):
         assert f"]({image}.png)" in report
         assert (tracked.folder / "reports" / "evaluate" / f"{image}.png").read_bytes().startswith(b"\x89PNG")
 

@@ -15,15 +15,18 @@ import pytest
 
 from groundup.config import load_params
 from groundup.errors import GroundupError
+from groundup.evaluation.calibration import calibration_figures
 from groundup.evaluation.classifier import ClassifierScores
+from groundup.evaluation.comparison import versus_figures
 from groundup.evaluation.evaluated import Evaluated
-from groundup.evaluation.metrics import classifier_figures
+from groundup.evaluation.metrics import classifier_figures, resampled_bounds
 from groundup.files import read_json, sha256_of_file, write_json_atomically
 from groundup.report import record
+from groundup.report.classifier_files import curves_of
 from groundup.report.record import record_reports
 from groundup.report.tables import rounded, write_metrics, write_table
 from groundup.report.terminal import print_summary
-from groundup.report.write import TRAININGS, roc_curves, write_evaluation
+from groundup.report.write import TRAININGS, write_evaluation
 from groundup.tasks.classes import Classes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,10 +63,29 @@ def write_trainings(reports: Path) -> None:
     write_metrics(reports / "split" / "metrics.json", SPLIT)
 
 
-def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
-    def figures(scores: np.ndarray) -> dict[str, Any]:
-        return classifier_figures(LABELS, of_two(scores), TWO, 0.95)
+def classifier_results(
+    classes: Classes, labels: np.ndarray, gpt: np.ndarray, other: np.ndarray
+) -> tuple[dict[str, Any], ClassifierScores]:
+    """The figures of a classifier whose baselines all say the same, and what each said."""
+    probabilities = {"GPT": gpt} | dict.fromkeys(("majority", "naive_bayes", "tfidf_logreg", "svm"), other)
+    called = {name: classes.called(each) for name, each in probabilities.items()}
 
+    def figures(name: str) -> dict[str, Any]:
+        row = classifier_figures(labels, probabilities[name], classes, 0.95)
+        return row | resampled_bounds(labels, probabilities[name], classes, 0.95, 0)
+
+    baselines = {
+        name: figures(name) | {"versus": versus_figures(labels, called["GPT"], called[name], classes, 0.95, 0)}
+        for name in probabilities
+        if name != "GPT"
+    }
+    calibration = {"temperature": 1.0} | calibration_figures(labels, gpt, gpt, classes)
+    result = figures("GPT") | {"rows": len(labels), "confidence": 0.95, "baselines": baselines}
+    result |= {"calibration": calibration, "slices": {}}
+    return result, ClassifierScores(classes, labels, probabilities, called, gpt)
+
+
+def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
     language = Evaluated(
         {"loss_nats": 10 / 3, "perplexity": 28.03, "bits_per_byte": 2.0 / 3, "tokens": 99, "bytes": 300},
         [
@@ -80,9 +102,9 @@ def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
             },
         },
     )
-    baselines = {"majority": figures(np.full(10, 0.4)), "tfidf_logreg": figures(TFIDF), "char_svm": figures(TFIDF)}
+    figures, scores = classifier_results(TWO, LABELS, of_two(GPT), of_two(TFIDF))
     classifier = Evaluated(
-        figures(GPT) | {"rows": 10, "baselines": baselines},
+        figures,
         [
             {
                 "text": f"{n} {HOSTILE}",
@@ -94,8 +116,6 @@ def evaluated() -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
             for n, (label, probability) in enumerate(zip(LABELS, GPT, strict=True))
         ],
     )
-    by_name = {"GPT": of_two(GPT), "TF-IDF + logistic regression": of_two(TFIDF)}
-    scores = ClassifierScores(TWO, LABELS, by_name)
     answer = {"instruction": HOSTILE, "input": HOSTILE, "wanted": HOSTILE, "answer": HOSTILE, "kind": ""}
     instruct = Evaluated(
         {"response_loss_nats": 2.5, "exact_match": 0.25, "token_f1": 1 / 7, "ended": 1.0, "rows": 4},
@@ -131,6 +151,12 @@ def test_an_evaluation_writes_its_files_and_no_other(written: tuple[Path, dict[s
         "finetune_instruct_losses.png",
         "confusion.png",
         "roc.png",
+        "precision_recall.png",
+        "precision_recall.csv",
+        "reliability.png",
+        "reliability.csv",
+        "mistakes.json",
+        "predictions.csv",
     }
     assert {path.name for path in reports.iterdir() if path.is_file()} == {"summary.json", "confusion.csv", "roc.csv"}
 
@@ -140,7 +166,7 @@ def test_the_same_figures_give_the_same_bytes(written: tuple[Path, dict[str, Any
     again = tmp_path / "elsewhere"
     assert write_all(again) == summary
     names = sorted(path.relative_to(reports) for path in reports.rglob("*") if path.is_file())
-    assert len(names) == 25
+    assert len(names) == 31
     assert [str(name) for name in names if sha256_of_file(reports / name) != sha256_of_file(again / name)] == []
 
 
@@ -315,8 +341,7 @@ MANY_SCORES = np.array(
 
 def evaluated_of_many(labels: np.ndarray = MANY_LABELS) -> tuple[Evaluated, Evaluated, ClassifierScores, Evaluated]:
     language, _, _, instruct = evaluated()
-    figures = classifier_figures(labels, MANY_SCORES, MANY, 0.95)
-    baselines = dict.fromkeys(("majority", "tfidf_logreg", "char_svm"), figures)
+    figures, scores = classifier_results(MANY, labels, MANY_SCORES, MANY_SCORES)
     pairs = zip(labels.tolist(), MANY.called(MANY_SCORES).tolist(), strict=True)
     samples = [
         {
@@ -328,8 +353,7 @@ def evaluated_of_many(labels: np.ndarray = MANY_LABELS) -> tuple[Evaluated, Eval
         }
         for is_it, call in pairs
     ]
-    classifier = Evaluated(figures | {"rows": len(labels), "baselines": baselines}, samples)
-    scores = ClassifierScores(MANY, labels, {"GPT": MANY_SCORES, "TF-IDF + logistic regression": MANY_SCORES})
+    classifier = Evaluated(figures, samples)
     return language, classifier, scores, instruct
 
 
@@ -338,7 +362,7 @@ def test_the_files_of_many_classes_are_the_same_and_agree(tmp_path: Path, capsys
     (tmp_path / "evaluate").mkdir()
     summary = write_evaluation(tmp_path, tmp_path / "evaluate", *evaluated_of_many(), SPLIT)
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"summary.json", "confusion.csv", "roc.csv"}
-    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 6
+    assert len(list((tmp_path / "evaluate").glob("*.png"))) == 8
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     with (tmp_path / "confusion.csv").open(newline="") as file:
         pairs = Counter((row["is"], row["called"]) for row in csv.DictReader(file))
@@ -350,7 +374,7 @@ def test_the_files_of_many_classes_are_the_same_and_agree(tmp_path: Path, capsys
     right = MANY_LABELS[:, None] == np.arange(4)
     wins = [(a > b) + 0.5 * (a == b) for a in MANY_SCORES[right] for b in MANY_SCORES[~right]]
     assert area == pytest.approx(np.mean(wins), abs=1e-5)
-    assert list(roc_curves(evaluated_of_many()[2])) == ["all classes, pooled", *MANY.names]
+    assert list(curves_of(evaluated_of_many()[2])) == ["all classes, pooled", *MANY.names]
     print_summary(tmp_path)
     assert "sorts messages into 4 classes" in capsys.readouterr().out
 
@@ -360,5 +384,5 @@ def test_a_class_that_no_test_message_has_is_left_out_of_the_roc(tmp_path: Path)
     (tmp_path / "evaluate").mkdir()
     without = evaluated_of_many(np.where(MANY_LABELS == 3, 2, MANY_LABELS))
     write_evaluation(tmp_path, tmp_path / "evaluate", *without, SPLIT)
-    assert list(roc_curves(without[2])) == ["all classes, pooled", "bill", "bug", "praise"]
+    assert list(curves_of(without[2])) == ["all classes, pooled", "bill", "bug", "praise"]
     assert "No test message is" in (tmp_path / "evaluate" / "report.md").read_text()

@@ -1,11 +1,19 @@
 """The baselines learn from train rows, choose on validation rows, and see test rows only to call them."""
 
+from collections import Counter
+from itertools import product
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
 from groundup.evaluation import baselines
-from groundup.evaluation.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
+from groundup.evaluation.baselines import (
+    majority_probabilities,
+    naive_bayes_probabilities,
+    svm_scores,
+    tfidf_probabilities,
+)
 from groundup.evaluation.metrics import classifier_figures
 from groundup.tasks.classes import Classes
 
@@ -75,7 +83,7 @@ def test_the_regularisation_is_the_one_with_the_lowest_loss_on_validation(monkey
 
 def test_the_svm_knows_a_word_by_its_pieces_where_words_alone_are_new() -> None:
     spelled_anew = ["priize caash", "noooon att home", "lunchh"]
-    _, by_pieces = positive(char_svm_scores(TRAIN, VALIDATION, spelled_anew))
+    _, by_pieces = positive(svm_scores(TRAIN, VALIDATION, spelled_anew))
     assert by_pieces[0] > by_pieces[1]
     assert by_pieces[0] > by_pieces[2]
     _, by_words = positive(tfidf_probabilities(TRAIN, VALIDATION, ["priize caash", "lunchh"]))
@@ -83,16 +91,16 @@ def test_the_svm_knows_a_word_by_its_pieces_where_words_alone_are_new() -> None:
 
 
 def test_the_svm_s_scores_lie_between_0_and_1_and_part_at_the_margin() -> None:
-    on_validation, on_test = positive(char_svm_scores(TRAIN, VALIDATION, TEST))
+    on_validation, on_test = positive(svm_scores(TRAIN, VALIDATION, TEST))
     assert on_validation.shape == (3,)
     assert ((on_test > 0) & (on_test < 1)).all()
     assert on_test[0] > 0.5 > on_test[1]
-    assert char_svm_scores(TRAIN, VALIDATION, TEST)[1][:, 1].tolist() == on_test.tolist()
+    assert svm_scores(TRAIN, VALIDATION, TEST)[1][:, 1].tolist() == on_test.tolist()
 
 
 def test_the_test_rows_have_no_part_in_the_svm_s_fit() -> None:
-    alone = char_svm_scores(TRAIN, VALIDATION, TEST[:1])
-    beside = char_svm_scores(TRAIN, VALIDATION, [*TEST, "prize prize prize lunch", "noon"])
+    alone = svm_scores(TRAIN, VALIDATION, TEST[:1])
+    beside = svm_scores(TRAIN, VALIDATION, [*TEST, "prize prize prize lunch", "noon"])
     assert alone[0].tolist() == beside[0].tolist()
     assert alone[1][0].tolist() == beside[1][0].tolist()
 
@@ -104,13 +112,61 @@ def test_the_svm_s_regularisation_is_the_one_with_the_lowest_loss_on_validation(
         distances = np.log(scores / (1 - scores))
         return float(np.maximum(0, 1 - (2 * VALIDATION[1] - 1) * distances).mean())
 
-    chosen = hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0][:, 1])
+    chosen = hinge_loss(svm_scores(TRAIN, VALIDATION, TEST)[0][:, 1])
     losses = []
-    for strength in baselines.SVM_REGULARISATION_TRIED:
+    for strength, weights in product(baselines.SVM_REGULARISATION_TRIED, baselines.CLASS_WEIGHTS_TRIED):
         monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", (strength,))
-        losses.append(hinge_loss(char_svm_scores(TRAIN, VALIDATION, TEST)[0][:, 1]))
+        monkeypatch.setattr(baselines, "CLASS_WEIGHTS_TRIED", (weights,))
+        losses.append(hinge_loss(svm_scores(TRAIN, VALIDATION, TEST)[0][:, 1]))
     assert len(set(losses)) > 1
     assert chosen == min(losses)
+
+
+def test_naive_bayes_multiplies_how_often_each_class_uses_each_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand, from counts: what a class is worth before, times the smoothed share of each word in its train texts."""
+    monkeypatch.setattr(baselines, "SMOOTHING_TRIED", (0.3,))
+    texts, labels = ["free prize", "free free cash", "see you", "lunch at noon", "see lunch"], np.array([1, 1, 0, 0, 0])
+    _, on_test = naive_bayes_probabilities((texts, labels), VALIDATION, ["free lunch see see", "unknown"])
+    vocabulary = {word for text in texts for word in text.split()}
+    worth = []
+    for number in (0, 1):
+        counts = Counter(
+            word for text, label in zip(texts, labels, strict=True) if label == number for word in text.split()
+        )
+        share = {word: (counts[word] + 0.3) / (sum(counts.values()) + 0.3 * len(vocabulary)) for word in vocabulary}
+        worth.append(np.mean(labels == number) * share["free"] * share["lunch"] * share["see"] ** 2)
+    np.testing.assert_allclose(on_test[0], np.array(worth) / sum(worth))
+    np.testing.assert_allclose(on_test[1], [0.6, 0.4])
+
+
+def test_naive_bayes_smoothing_is_the_one_with_the_lowest_loss_on_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = naive_bayes_probabilities(TRAIN, VALIDATION, TEST)
+    losses = []
+    for smoothing in baselines.SMOOTHING_TRIED:
+        monkeypatch.setattr(baselines, "SMOOTHING_TRIED", (smoothing,))
+        losses.append(log_loss(VALIDATION[1], naive_bayes_probabilities(TRAIN, VALIDATION, TEST)[0], labels=[0, 1]))
+    assert len(set(losses)) == len(losses) >= 3
+    assert log_loss(VALIDATION[1], chosen[0], labels=[0, 1]) == min(losses)
+
+
+def test_the_svm_tells_apart_what_only_the_order_of_words_does() -> None:
+    texts = ["good not bad", "bad not good"] * 4
+    labels = np.array([1, 0] * 4)
+    _, on_test = svm_scores((texts, labels), (texts[:2], labels[:2]), ["not bad", "not good"])
+    assert on_test[0, 1] > 0.5 > on_test[1, 1]
+    _, by_words = naive_bayes_probabilities((texts, labels), (texts[:2], labels[:2]), ["good not bad"])
+    np.testing.assert_allclose(by_words, 0.5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("baseline", [naive_bayes_probabilities, tfidf_probabilities, svm_scores])
+@pytest.mark.parametrize("train_texts", [["", " ", "", ""], ["!", "?", "!!", "…"], ["a", "é", "ß", "я"]])
+def test_texts_without_words_are_called_something(baseline, train_texts: list[str]) -> None:
+    labels = np.array([0, 0, 0, 1])
+    on_validation, on_test = baseline((train_texts, labels), (["", "free"], np.array([0, 1])), ["", "!", "word"])
+    assert on_validation.shape == (2, 2)
+    assert np.isfinite(on_test).all()
+    assert on_test[0].argmax() == 0
 
 
 # --- more than two classes
@@ -129,7 +185,7 @@ def test_the_majority_of_many_classes_is_the_most_frequent_one() -> None:
     assert probabilities.argmax(axis=1).tolist() == [2, 2]
 
 
-@pytest.mark.parametrize("baseline", [tfidf_probabilities, char_svm_scores])
+@pytest.mark.parametrize("baseline", [naive_bayes_probabilities, tfidf_probabilities, svm_scores])
 def test_a_baseline_has_a_column_for_each_of_many_classes(baseline) -> None:
     on_validation, on_test = baseline(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)
     assert on_validation.shape == (3, 3)
@@ -137,7 +193,7 @@ def test_a_baseline_has_a_column_for_each_of_many_classes(baseline) -> None:
     assert ((on_test > 0) & (on_test < 1)).all()
 
 
-@pytest.mark.parametrize("baseline", [tfidf_probabilities, char_svm_scores])
+@pytest.mark.parametrize("baseline", [naive_bayes_probabilities, tfidf_probabilities, svm_scores])
 def test_validation_rows_may_lack_a_class(baseline) -> None:
     _, on_test = baseline(MANY_TRAIN, (MANY_VALIDATION[0][:2], MANY_VALIDATION[1][:2]), MANY_TEST)
     assert on_test.argmax(axis=1).tolist() == [0, 1, 2, 2]
@@ -156,10 +212,11 @@ def test_the_svm_of_many_classes_is_chosen_by_the_hinge_loss_of_each_against_the
 
     tried = (1e-4, 0.1, 10.0)
     monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", tried)
-    chosen = hinge_loss(char_svm_scores(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)[0])
+    monkeypatch.setattr(baselines, "CLASS_WEIGHTS_TRIED", (None,))
+    chosen = hinge_loss(svm_scores(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)[0])
     losses = []
     for strength in tried:
         monkeypatch.setattr(baselines, "SVM_REGULARISATION_TRIED", (strength,))
-        losses.append(hinge_loss(char_svm_scores(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)[0]))
+        losses.append(hinge_loss(svm_scores(MANY_TRAIN, MANY_VALIDATION, MANY_TEST)[0]))
     assert len(set(losses)) == len(tried)
     assert chosen == min(losses)

@@ -14,7 +14,8 @@ from groundup.data.instructions import PROMPT_LENGTHS_FILE
 from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import TokenStore, write_token_store
 from groundup.errors import GroundupError
-from groundup.evaluation.baselines import char_svm_scores
+from groundup.evaluation.baselines import svm_scores
+from groundup.evaluation.calibration import fit_temperature, with_temperature
 from groundup.evaluation.classifier import evaluate_classifier
 from groundup.evaluation.instructions import answer_figures, evaluate_instructions
 from groundup.evaluation.intervals import bootstrap, interval_of, ratio_of_sums
@@ -23,10 +24,11 @@ from groundup.evaluation.metrics import many_class_figures
 from groundup.evaluation.ngram import NgramModel
 from groundup.evaluation.surprise import token_losses
 from groundup.model.gpt import GPTClassifier
-from groundup.tasks.classify import LabelledRows
+from groundup.report.classifier_files import curves_of
+from groundup.tasks.classify import LabelledRows, class_logits
 from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers
 from groundup.tasks.threshold import choose_threshold
-from groundup.train.checkpoint import save_model
+from groundup.train.checkpoint import load_classifier, save_model
 
 CONTEXT = 12
 DOCUMENTS = ["Mira lived.", "Tom has a red fox.", "naïve"]
@@ -231,32 +233,85 @@ def sides_of(folder, best_guesses=None):
 
 def test_the_best_possible_is_how_often_the_best_guess_is_right(classifier, tmp_path):
     sides = sides_of(tmp_path, ["spam", "spam", "ham", "ham"])
-    assert evaluate_classifier(classifier, sides, settings(), CPU)[0].figures["best_possible"] == 0.75
+    assert evaluate_classifier(classifier, sides, settings(), 0, CPU)[0].figures["best_possible"] == 0.75
 
 
 @pytest.mark.parametrize("guesses", [None, ["spam", "", "ham", "ham"], ["", "", "", ""]])
 def test_without_a_best_guess_for_every_test_message_there_is_no_best_possible(classifier, tmp_path, guesses):
-    evaluated, _ = evaluate_classifier(classifier, sides_of(tmp_path, guesses), settings(), CPU)
+    evaluated, _ = evaluate_classifier(classifier, sides_of(tmp_path, guesses), settings(), 0, CPU)
     assert "best_possible" not in evaluated.figures
 
 
 def test_every_baseline_is_measured_on_the_test_rows_and_drawn(classifier, tmp_path):
-    evaluated, scores = evaluate_classifier(classifier, sides_of(tmp_path), settings(), CPU)
+    evaluated, scores = evaluate_classifier(classifier, sides_of(tmp_path), settings(), 0, CPU)
     baselines = evaluated.figures["baselines"]
-    assert list(baselines) == ["majority", "tfidf_logreg", "char_svm"]
+    assert list(baselines) == ["majority", "naive_bayes", "tfidf_logreg", "svm"]
     assert {sum(row["confusion"].values()) for row in baselines.values()} == {len(TEST)}
-    assert list(scores.probabilities) == ["GPT", "TF-IDF + logistic regression", "character n-gram SVM"]
-    svm = scores.probabilities["character n-gram SVM"][:, 1]
-    called = svm >= baselines["char_svm"]["threshold"]
-    assert baselines["char_svm"]["accuracy"] == np.mean(called == scores.labels)
+    assert list(scores.probabilities) == list(scores.called) == ["GPT", *baselines]
+    svm = scores.probabilities["svm"][:, 1]
+    called = svm >= baselines["svm"]["threshold"]
+    assert baselines["svm"]["accuracy"] == np.mean(called == scores.labels)
     train, validation = ((TRAIN, np.array([1, 1, 1, 0, 0, 0])), (HELD_OUT, np.array([1, 1, 0])))
-    on_validation, _ = char_svm_scores(train, validation, TEST)
-    assert baselines["char_svm"]["threshold"] == choose_threshold(validation[1], on_validation[:, 1], "accuracy")
-    assert baselines["char_svm"]["roc_auc"] > 0.5  # these words part the classes
+    on_validation, _ = svm_scores(train, validation, TEST)
+    assert baselines["svm"]["threshold"] == choose_threshold(validation[1], on_validation[:, 1], "accuracy")
+    assert baselines["svm"]["roc_auc"] > 0.5  # these words part the classes
+
+
+def numbers_of(value: dict[str, Any]) -> list[Any]:
+    return [each for inner in value.values() for each in (numbers_of(inner) if isinstance(inner, dict) else [inner])]
+
+
+def test_each_classifier_has_its_intervals_and_each_baseline_a_comparison(classifier, tmp_path):
+    figures = evaluate_classifier(classifier, sides_of(tmp_path), settings(), 0, CPU)[0].figures
+    for name, row in {"GPT": figures, **figures["baselines"]}.items():
+        for key in ("accuracy", "precision", "recall", "f1", "roc_auc", *(["loss_nats"] if name != "svm" else [])):
+            assert 0 <= row[f"{key}_low"] <= row[f"{key}_high"], (name, key)
+        assert ("loss_nats" in row) == (name != "svm")  # distances have no log loss
+        assert ("versus" in row) == (name != "GPT")
+        if name != "GPT":
+            assert row["versus"]["accuracy_difference"] == pytest.approx(figures["accuracy"] - row["accuracy"])
+            assert row["versus"]["f1_difference"] == pytest.approx(figures["f1"] - row["f1"])
+    assert figures["positive_rate"] == 0.25
+    assert figures["confidence"] == 0.95
+    assert figures["slices"] == {}  # no part of four messages has ten
+    assert all(isinstance(each, int | float) for each in numbers_of(figures))
+
+
+def test_the_same_seed_gives_the_same_figures(classifier, tmp_path):
+    sides = sides_of(tmp_path) | {"test": labelled(tmp_path / "more", TEST * 10, ["spam", "ham", "ham", "ham"] * 10)}
+    first, again, other = (
+        evaluate_classifier(classifier, sides, settings(), seed, CPU)[0].figures for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first["loss_nats_low"] != other["loss_nats_low"]
+
+
+def test_the_temperature_is_fitted_on_validation_and_changes_no_call(classifier, tmp_path):
+    sides = sides_of(tmp_path)
+    evaluated, scores = evaluate_classifier(classifier, sides, settings(), 0, CPU)
+    temperature = evaluated.figures["calibration"]["temperature"]
+    model, _, _ = load_classifier(classifier, CPU)
+    logits = {side: class_logits(model, sides[side]).double().numpy() for side in ("validation", "test")}
+    assert temperature == fit_temperature(np.array([1, 1, 0]), logits["validation"])
+    assert temperature != fit_temperature(np.array([1, 0, 0, 0]), logits["test"])
+    np.testing.assert_allclose(scores.scaled, with_temperature(logits["test"], temperature))
+    assert evaluated.figures["accuracy"] == np.mean((scores.probabilities["GPT"][:, 1] >= 0.5) == scores.labels)
+    assert evaluated.figures["calibration"]["loss_nats"] == evaluated.figures["loss_nats"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("label", ["ham", "spam"])
+def test_test_messages_of_one_class_are_evaluated_without_a_warning(classifier, tmp_path, label):
+    sides = sides_of(tmp_path) | {"test": labelled(tmp_path / "one", TEST, [label] * 4)}
+    evaluated, scores = evaluate_classifier(classifier, sides, settings(), 0, CPU)
+    assert evaluated.figures["positive_rate"] == float(label == "spam")
+    assert evaluated.figures["roc_auc"] == 0.5
+    assert (evaluated.figures["roc_auc_low"], evaluated.figures["roc_auc_high"]) == (0.0, 1.0)  # nothing is known
+    assert curves_of(scores) == {}
 
 
 def test_what_a_message_was_called_stands_beside_it(classifier, tmp_path):
-    evaluated, _ = evaluate_classifier(classifier, sides_of(tmp_path), settings(), CPU)
+    evaluated, _ = evaluate_classifier(classifier, sides_of(tmp_path), settings(), 0, CPU)
     for row in evaluated.samples:
         assert row["right"] == (row["called"] == row["label"])
         assert row["called"] == ("spam" if row["probability"] >= 0.5 else "ham")
@@ -283,21 +338,21 @@ def many_sides(folder, test_labels=("bug", "bill", "praise", "bug")):
 
 
 def test_a_classifier_of_many_classes_and_its_baselines_call_the_most_probable_one(many_classifier, tmp_path):
-    evaluated, scores = evaluate_classifier(many_classifier, many_sides(tmp_path), settings(), CPU)
+    evaluated, scores = evaluate_classifier(many_classifier, many_sides(tmp_path), settings(), 0, CPU)
     figures = evaluated.figures
     names = scores.classes.names
     assert scores.labels.tolist() == [1, 0, 2, 1]
-    assert list(figures["baselines"]) == ["majority", "tfidf_logreg", "char_svm"]
+    assert list(figures["baselines"]) == ["majority", "naive_bayes", "tfidf_logreg", "svm"]
     assert figures["rows"] == 4
     for row in (figures, *figures["baselines"].values()):
         assert sum(sum(each.values()) for each in row["confusion"].values()) == 4
         assert set(row["per_class"]) == set(names)
         assert "threshold" not in row
     assert {probabilities.shape for probabilities in scores.probabilities.values()} == {(4, 3)}
-    for name, key in (("TF-IDF + logistic regression", "tfidf_logreg"), ("character n-gram SVM", "char_svm")):
-        own = many_class_figures(scores.labels, scores.probabilities[name], names, 0.95)
-        assert figures["baselines"][key] == own
-    assert figures["baselines"]["tfidf_logreg"] != figures["baselines"]["char_svm"]
+    for key in ("tfidf_logreg", "svm"):
+        own = many_class_figures(scores.labels, scores.probabilities[key], names, 0.95)
+        assert {name: figures["baselines"][key][name] for name in own} == own
+    assert figures["baselines"]["tfidf_logreg"] != figures["baselines"]["svm"]
     assert figures["baselines"]["majority"]["accuracy"] == 0.25  # all are called the first of three equal classes
     gpt = scores.probabilities["GPT"]
     assert [row["called"] for row in evaluated.samples] == [names[number] for number in gpt.argmax(axis=1)]
@@ -308,7 +363,7 @@ def test_a_classifier_of_many_classes_and_its_baselines_call_the_most_probable_o
 def test_a_test_label_that_no_train_message_has_is_refused(many_classifier, tmp_path):
     sides = many_sides(tmp_path, ("bug", "bill", "praise", "noise"))
     with pytest.raises(GroundupError, match="the test messages have a label that no train message has; got noise"):
-        evaluate_classifier(many_classifier, sides, settings(), CPU)
+        evaluate_classifier(many_classifier, sides, settings(), 0, CPU)
 
 
 def instruction_rows(folder, rows) -> InstructionRows:

@@ -193,13 +193,27 @@ def test_figures_of_many_classes_are_those_of_scikit_learn() -> None:
     assert "f1" not in figures
 
 
+def without_bounds(per_class: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {key: value for key, value in row.items() if not key.endswith(("_low", "_high"))}
+        for name, row in per_class.items()
+    }
+
+
+def test_precision_and_recall_have_the_wilson_intervals_of_their_counts() -> None:
+    labels, called = np.array([1] * 9 + [0] * 20), np.array([1] * 7 + [0] * 2 + [1] * 3 + [0] * 17)
+    figures = classification_figures(labels, called * 0.8 + 0.1, 0.5, 0.9)
+    assert (figures["precision_low"], figures["precision_high"]) == wilson_interval(7, 10, 0.9)
+    assert (figures["recall_low"], figures["recall_high"]) == wilson_interval(7, 9, 0.9)
+
+
 def test_figures_of_many_classes_worked_out_by_hand() -> None:
     """Three a are called a, b, a; two b are called b, a; one c is called c."""
     labels, called = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 0, 2])
     figures = many_class_figures(labels, np.eye(3)[called] * 0.8 + 0.1, ["a", "b", "c"], 0.95)
     two_thirds = pytest.approx(2 / 3)
     assert figures["accuracy"] == two_thirds
-    assert figures["per_class"] == {
+    assert without_bounds(figures["per_class"]) == {
         "a": {"support": 3, "precision": two_thirds, "recall": two_thirds, "f1": two_thirds},
         "b": {"support": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5},
         "c": {"support": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0},
@@ -216,7 +230,13 @@ def test_a_class_without_rows_has_no_part_in_the_means() -> None:
     labels = np.array([0, 0, 2, 2])
     probabilities = np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7], [0.3, 0.2, 0.5]])
     figures = many_class_figures(labels, probabilities, ["a", "b", "c"], 0.95)
-    assert figures["per_class"]["b"] == {"support": 0, "precision": 0.0}
+    assert without_bounds(figures["per_class"])["b"] == {"support": 0, "precision": 0.0}
+    b_was_called_once = wilson_interval(0, 1, 0.95)
+    assert (
+        figures["per_class"]["b"]["precision_low"],
+        figures["per_class"]["b"]["precision_high"],
+    ) == b_was_called_once
+    assert figures["per_class"]["a"]["recall_high"] == wilson_interval(1, 2, 0.95)[1]
     assert figures["macro_recall"] == pytest.approx((0.5 + 1.0) / 2)
     assert figures["macro_f1"] == pytest.approx((2 / 3 + 1.0) / 2)
     assert set(each_against_the_rest(labels, probabilities, ["a", "b", "c"])) == {"a", "c"}

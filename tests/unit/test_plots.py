@@ -8,8 +8,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from groundup.evaluation.calibration import Reliability
 from groundup.report import plots
-from groundup.report.plots import plot_confusion, plot_loss_by_position, plot_losses, plot_roc
+from groundup.report.plots import (
+    plot_confusion,
+    plot_loss_by_position,
+    plot_losses,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+)
+from groundup.tasks.classes import Classes
 
 TRAIN = [{"step": 10.0 * n, "loss_nats": 5.0 / n} for n in range(1, 6)]
 VALIDATION = [{"step": 10.0, "loss_nats": 4.0}, {"step": 30.0, "loss_nats": 2.5}, {"step": 50.0, "loss_nats": 2.75}]
@@ -24,6 +33,9 @@ POSITIONS = [
     {"from": 0, "to": 0, "tokens": 2, "loss_nats": 5.0},
     {"from": 1, "to": 3, "tokens": 6, "loss_nats": 1.0},
 ]
+TWO, MANY = Classes(["ham", "spam"], 0.4), Classes(["a", "b", "c"])
+TOLD = Reliability(np.array([0.1, 0.5, 0.9]), np.array([0.0, 0.4, 1.0]), np.array([25, 25, 30]))
+SCALED = Reliability(np.array([0.2, 0.5, 0.8]), np.array([0.0, 0.4, 1.0]), np.array([25, 25, 30]))
 
 DRAWN: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     # Each plot, and the same with one figure changed.
@@ -42,6 +54,14 @@ DRAWN: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
     "roc": (
         lambda path: plot_roc(path, SCORES),
         lambda path: plot_roc(path, SCORES | {"GPT": (LABELS, 1 - SCORES["GPT"][1])}),
+    ),
+    "precision_recall": (
+        lambda path: plot_precision_recall(path, SCORES, 0.4),
+        lambda path: plot_precision_recall(path, SCORES, 0.7),
+    ),
+    "reliability": (
+        lambda path: plot_reliability(path, TOLD, SCALED, TWO),
+        lambda path: plot_reliability(path, TOLD, TOLD, TWO),
     ),
 }
 
@@ -125,6 +145,45 @@ def test_the_label_of_the_kept_weights_stays_within_the_axes(tmp_path, monkeypat
     plt.close(figure)
     assert room.x0 <= drawn.x0
     assert drawn.x1 <= room.x1
+
+
+# --- the curves of the classifier
+
+
+@pytest.mark.parametrize("threshold", [0.4, None])
+def test_the_threshold_is_marked_where_it_puts_precision_and_recall(
+    threshold: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = drawn(monkeypatch, lambda: plot_precision_recall(Path("unused"), SCORES, threshold))
+    marked = [line.get_xydata()[0].tolist() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    # From 0.4 on are called: 0.4 of a ham, 0.8 and 0.9 of a spam; the spam at 0.35 is missed.
+    assert marked == ([] if threshold is None else [pytest.approx([2 / 3, 2 / 3])])
+    plt.close(figure)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("threshold", [None, 0.5])
+def test_without_curves_an_empty_picture_is_drawn(threshold: float | None, tmp_path: Path) -> None:
+    plot_precision_recall(tmp_path / "a.png", {}, threshold)
+    plot_roc(tmp_path / "b.png", {})
+    plot_precision_recall(tmp_path / "c.png", SCORES, 1.0)  # by which nothing is called
+    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in "abc")
+
+
+@pytest.mark.parametrize(("classes", "said"), [(TWO, "probability of spam"), (MANY, "probability of the class called")])
+def test_the_reliability_says_of_what_it_is(classes: Classes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = drawn(monkeypatch, lambda: plot_reliability(Path("unused"), TOLD, SCALED, classes))
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == said
+    for line, each in zip(axes.lines[1:], (TOLD, SCALED), strict=True):
+        assert line.get_xydata().tolist() == np.column_stack([each.mean_probability, each.observed]).tolist()
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("label", ["a$b$c", "$\\nothing$", "_x^2"])
+def test_a_positive_label_is_drawn_as_it_stands(label: str, tmp_path: Path) -> None:
+    plot_reliability(tmp_path / "plot.png", TOLD, SCALED, Classes(["ham", label], 0.5))
+    assert (tmp_path / "plot.png").stat().st_size > 1000
 
 
 # --- more than two classes

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES
+from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES, VERSUS
 
 from groundup.errors import GroundupError
 from groundup.files import write_json_atomically
@@ -22,8 +22,9 @@ SUMMARY: dict[str, Any] = {
         "rows": 517,
         "baselines": {
             "majority": {"accuracy": 0.6112, "f1": 0.0123},
+            "naive_bayes": {"accuracy": 0.7001, "f1": 0.6211},
             "tfidf_logreg": {"accuracy": 0.7239, "f1": 0.6648},
-            "char_svm": {"accuracy": 0.7541, "f1": 0.6953},
+            "svm": {"accuracy": 0.7541, "f1": 0.6953},
         },
     },
     "instruct": {"exact_match": 0.1234, "token_f1": 0.4568, "rows": 113},
@@ -81,6 +82,22 @@ def test_every_headline_figure_is_printed(tmp_path: Path, capsys: pytest.Capture
     percentages = ["81.2 %", "70.7 %", "89.1 %", "61.1 %", "72.4 %", "75.4 %", "12.3 %"]
     numbers = ["1.988", "31.7", "0.582", "0.012", "0.665", "0.695", "0.457", "113", "517"]
     assert [figure for figure in percentages + numbers if figure not in out] == []
+
+
+def test_it_is_said_which_simple_ways_the_classifier_beats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    better = VERSUS | {"low": 0.0101, "mcnemar_p": 0.0002}
+    classifier = SUMMARY["classifier"] | {
+        "confidence": 0.95,
+        "baselines": {
+            name: row | {"versus": better if name == "majority" else VERSUS}
+            for name, row in SUMMARY["classifier"]["baselines"].items()
+        },
+    }
+    write_reports(tmp_path, SUMMARY | {"classifier": classifier})
+    assert (
+        "Beyond the noise it is better than calling all the same. "
+        "No difference beyond the noise: naive Bayes, TF-IDF + logistic regression, n-gram SVM."
+    ) in printed(tmp_path, capsys)
 
 
 def leaves(value: dict[str, Any], keys: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -267,7 +284,7 @@ def test_many_classes_are_counted_and_the_hardest_named(tmp_path: Path, capsys: 
     said = [
         "Classifier: sorts messages into 3 classes",
         "It is right for 81.2 % of 51 messages (likely between 70.7 % and 89.1 %); macro F1 0.582.",
-        "calling all the same 61.1 % (macro F1 0.211), TF-IDF + logistic regression 72.4 % (macro F1 0.665)",
+        "calling all the same 61.1 % (macro F1 0.211), naive Bayes 70.0 % (macro F1 0.621), TF-IDF + logistic",
         "It finds 26.0 % of bug, 82.2 % of bill.",
         "No test message is praise, so how well that is told is not known.",
     ]

@@ -1,6 +1,6 @@
 """The plots of the report, as PNG files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,16 @@ matplotlib.use("Agg")  # writes files; needs no screen
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.metrics import roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from groundup.errors import shorten
+from groundup.evaluation.calibration import Reliability
+from groundup.tasks.classes import Classes
 
-RocCurves = Mapping[str, tuple[np.ndarray, np.ndarray]]  # whether a row is of the class, and its score, by name
+Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]  # whether a row is of the class, and its score, by name
 LONGEST_NAME = 40  # characters of a name that is drawn
 LEGIBLE = 40  # classes whose names and counts can be read in a picture
+FEW_NAMES = 4  # that a legend within the axes has room for
 FEW_CURVES = 10  # as many colours as matplotlib gives before they come again
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#7a9cc6", "#c1440e"
@@ -106,26 +109,80 @@ def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> No
     _save(figure, path)
 
 
-def plot_roc(path: Path, curves: RocCurves) -> None:
+def plot_roc(path: Path, curves: Curves) -> None:
     """How many messages of a class are caught at each share of false alarms, for each curve.
 
     Shapes:  whether they are of it (N,), and scores (N,), each
     """
     figure, axes = plt.subplots(figsize=(4.4, 3.6))
-    colours = None if len(curves) <= FEW_CURVES else plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(curves)))
-    for number, (name, (has_it, scores)) in enumerate(curves.items()):
+
+    def draw(has_it: np.ndarray, scores: np.ndarray, **options: Any) -> None:
         false_alarms, caught, _ = roc_curve(has_it, scores)
-        named = number == 0 or len(curves) <= LEGIBLE
-        line = axes.plot(false_alarms, caught, label=shorten(name, LONGEST_NAME) if named else None)[0]
-        if colours is not None:
-            line.set_color(colours[number])
+        axes.plot(false_alarms, caught, **options)
+
+    _draw_curves(axes, curves, draw)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
     axes.set(title="ROC on test messages", xlabel="false alarms", ylabel="caught")
+    _save(figure, path)
+
+
+def plot_precision_recall(path: Path, curves: Curves, threshold: float | None) -> None:
+    """How many of the messages that are called a class are of it, at each share of the class that is caught.
+
+    Args:
+        threshold: of the first curve, marked on it.
+    Shapes:  whether they are of it (N,), and scores (N,), each
+    """
+    figure, axes = plt.subplots(figsize=(4.4, 3.6))
+
+    def draw(has_it: np.ndarray, scores: np.ndarray, **options: Any) -> None:
+        precision, recall, _ = precision_recall_curve(has_it, scores)
+        axes.plot(recall, precision, drawstyle="steps-post", **options)
+
+    _draw_curves(axes, curves, draw, legend_at="lower left")
+    for has_it, scores in list(curves.values())[:1]:
+        axes.axhline(has_it.mean(), color="grey", linewidth=0.8, linestyle=":")  # called at random
+        if threshold is not None and (called := scores >= threshold).any():
+            right = (called & (has_it == 1)).sum()
+            axes.plot(right / has_it.sum(), right / called.sum(), "o", color=axes.lines[0].get_color(), zorder=4)
+    axes.set(title="precision and recall on test messages", xlabel="recall", ylabel="precision")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _save(figure, path)
+
+
+def plot_reliability(path: Path, as_told: Reliability, scaled: Reliability, classes: Classes) -> None:
+    """How often what is told with some probability comes true, before and after the temperature."""
+    figure, axes = plt.subplots(figsize=(4.4, 3.6))
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":", label="as often as told")
+    for each, name, colour, marker in (
+        (as_told, "as it is", TRAIN_COLOUR, "o"),
+        (scaled, "with the temperature", VALIDATION_COLOUR, "s"),
+    ):
+        axes.plot(
+            each.mean_probability, each.observed, color=colour, marker=marker, markersize=4, label=name, clip_on=False
+        )
+    of_what = shorten(classes.names[1], LONGEST_NAME) if classes.has_positive else "the class called"
+    axes.set_xlabel(f"probability of {of_what}", parse_math=False)
+    axes.set(title="reliability on test messages", ylabel="how often it is", xlim=(0, 1), ylim=(0, 1))
     axes.grid(alpha=0.3)
-    if len(curves) <= 3:
-        legend = axes.legend()
+    axes.legend(loc="upper left")
+    _save(figure, path)
+
+
+def _draw_curves(axes: Any, curves: Curves, draw: Callable[..., None], legend_at: str = "best") -> None:
+    """Draw each curve in a colour of its own, with a legend that covers none of many."""
+    colours = None if len(curves) <= FEW_CURVES else plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(curves)))
+    for number, (name, (has_it, scores)) in enumerate(curves.items()):
+        named = number == 0 or len(curves) <= LEGIBLE
+        options: dict[str, Any] = {"color": colours[number]} if colours is not None else {}
+        options |= {"zorder": 2 + 1 / (1 + number)}  # the first above the others
+        draw(has_it, scores, label=shorten(name, LONGEST_NAME) if named else None, **options)
+    axes.grid(alpha=0.3)
+    if not curves:
+        return
+    if len(curves) <= FEW_NAMES:
+        legend = axes.legend(loc=legend_at)
     else:  # so many names would cover the curves
         legend = axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.02), fontsize=8, ncols=1 + (len(curves) > 25))
     for text in legend.get_texts():
         text.set_parse_math(False)
-    _save(figure, path)

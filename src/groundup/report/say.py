@@ -19,6 +19,27 @@ def three_places(value: float) -> str:
     return f"{value:.3f}"
 
 
+# The classifiers beside the GPT, from the simplest on.
+BASELINES = {
+    "majority": "majority class",
+    "naive_bayes": "naive Bayes",
+    "tfidf_logreg": "TF-IDF + logistic regression",
+    "svm": "n-gram SVM",
+}
+SLICES = {
+    "length_quarter_1": "shortest quarter",
+    "length_quarter_2": "second quarter by length",
+    "length_quarter_3": "third quarter by length",
+    "length_quarter_4": "longest quarter",
+    "with_digits": "with a digit",
+    "without_digits": "without a digit",
+    "with_urls": "with a web address",
+    "without_urls": "without a web address",
+    "with_capitals": "with a word in capitals",
+    "without_capitals": "without a word in capitals",
+}
+SMALLEST_P = 1e-4  # a smaller one is said to be smaller
+
 # What a table of classifiers shows: the heading, the figure's key, and how it is written.
 Column = tuple[str, str, Callable[[float], str]]
 OF_TWO_CLASSES: tuple[Column, ...] = (
@@ -27,6 +48,7 @@ OF_TWO_CLASSES: tuple[Column, ...] = (
     ("recall", "recall", percent),
     ("F1", "f1", three_places),
     ("ROC AUC", "roc_auc", four_places),
+    ("log loss", "loss_nats", three_places),
     ("threshold", "threshold", three_places),
 )
 OF_MANY_CLASSES: tuple[Column, ...] = (
@@ -35,6 +57,7 @@ OF_MANY_CLASSES: tuple[Column, ...] = (
     ("macro recall", "macro_recall", percent),
     ("macro F1", "macro_f1", three_places),
     ("macro ROC AUC", "macro_roc_auc", four_places),
+    ("log loss", "loss_nats", three_places),
 )
 
 
@@ -46,6 +69,72 @@ def classifier_columns(figures: Row) -> tuple[Column, ...]:
 def f1_of(figures: Row) -> float:
     """The F1 that stands for a classifier: of the positive one of two classes, or the mean over more."""
     return float(figures["macro_f1"] if "macro_f1" in figures else figures["f1"])
+
+
+def with_bounds(figures: Row, key: str, written: Callable[[float], str]) -> str:
+    """A figure and the bounds it lies within, where they are known; a dash where there is no such figure."""
+    if key not in figures:
+        return "–"
+    bounds = [written(figures[f"{key}_{end}"]) for end in ("low", "high") if f"{key}_{end}" in figures]
+    return written(figures[key]) + (f" ({' to '.join(bounds)})" if bounds else "")
+
+
+def verdict(versus: Row, confidence: float) -> int:
+    """1 if the GPT is better than a baseline, -1 if it is worse, 0 if chance may have made the difference.
+
+    Both have to say so: the interval of the difference in accuracy is on one side of 0, and McNemar's p is below what
+    the confidence leaves.
+    """
+    if versus["mcnemar_p"] >= round(1 - confidence, 12) or versus["low"] <= 0 <= versus["high"]:
+        return 0
+    return 1 if versus["accuracy_difference"] > 0 else -1
+
+
+def verdict_words(versus: Row, confidence: float, other: str) -> str:
+    """Whether the GPT is better than another classifier, in a few words."""
+    return {
+        1: f"better than {other}",
+        -1: f"worse than {other}",
+        0: "no difference beyond the noise",
+    }[verdict(versus, confidence)]
+
+
+def comparison_words(figures: Row, names: Mapping[str, str]) -> str:
+    """How the GPT compares with all baselines that are named, in a sentence or three; "" where it was not compared."""
+    compared = {key: row["versus"] for key, row in figures["baselines"].items() if "versus" in row and key in names}
+    found = {key: verdict(versus, figures["confidence"]) for key, versus in compared.items()}
+    said = []
+    for result, words in (
+        (1, "Beyond the noise it is better than {}."),
+        (-1, "Beyond the noise it is worse than {}."),
+        (0, "No difference beyond the noise: {}."),
+    ):
+        if others := [names[key] for key in names if found.get(key) == result]:
+            said.append(words.format(", ".join(others)))
+    return " ".join(said)
+
+
+def accuracy_gap(versus: Row) -> str:
+    """A difference in accuracy and the bounds it lies within."""
+    at, low, high = (f"{100 * versus[key]:+.1f}" for key in ("accuracy_difference", "low", "high"))
+    return f"{at} points ({low} to {high})"
+
+
+def f1_gap(versus: Row) -> str:
+    """A difference in F1 and the bounds it lies within."""
+    at, low, high = (f"{versus[key]:+.3f}" for key in ("f1_difference", "f1_low", "f1_high"))
+    return f"{at} ({low} to {high})"
+
+
+def p_words(value: float) -> str:
+    """How probable something is by chance, as far as anyone asks."""
+    return f"{value:.4f}" if value >= SMALLEST_P else f"below {SMALLEST_P}"
+
+
+def slice_words(name: str, figures: Row) -> str:
+    """What rows a slice holds."""
+    lengths = f" ({figures['shortest']} to {figures['longest']} characters)" if "shortest" in figures else ""
+    return SLICES[name] + lengths
 
 
 def unseen_classes(figures: Row) -> list[str]:

@@ -14,7 +14,8 @@ from groundup.console import LINE_WIDTH, one_line
 from groundup.errors import shorten
 from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
-from groundup.report.say import f1_of, gain_words, percent, picked, unseen_classes
+from groundup.report import say
+from groundup.report.say import comparison_words, f1_of, gain_words, percent, picked, unseen_classes
 
 VERDICTS_SHOWN = 3
 SHOWN = 3  # samples of each model
@@ -23,12 +24,8 @@ VERDICT_MARKS = {"warning": "!", "note": UNJUDGED, "good": RIGHT}
 LONGEST_SHOWN = 300  # characters of a sample, on a terminal of any width
 CLASSES_SHOWN, LONGEST_LABEL = 5, 40
 
-BASELINES = {
-    "majority": "calling all the same",
-    "tfidf_logreg": "TF-IDF + logistic regression",
-    "char_svm": "character n-gram SVM",
-}
 PREDICTORS = {"ngram": "counting up to {order} tokens", "xz": "xz that has read the train text"}
+SIMPLE_WAYS = say.BASELINES | {"majority": "calling all the same"}
 
 Sample = tuple[str, str]  # a mark, and what is shown beside it
 
@@ -166,10 +163,12 @@ def _classifier_words(figures: Mapping[str, Any]) -> Iterator[str]:
         yield f"Best possible: {percent(figures['best_possible'])}, as some messages do not tell what they are."
     simple = [
         f"{words} {percent(figures['baselines'][name]['accuracy'])} ({f1} {f1_of(figures['baselines'][name]):.3f})"
-        for name, words in BASELINES.items()
+        for name, words in SIMPLE_WAYS.items()
         if name in figures["baselines"]
     ]
     yield f"Simple ways: {', '.join(simple)}."
+    if compared := comparison_words(figures, SIMPLE_WAYS):
+        yield compared
     if "per_class" in figures:
         yield from _class_words(figures)
 

@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from sklearn.metrics import confusion_matrix, roc_curve
 
-from groundup.evaluation.classifier import ClassifierScores
+from groundup.evaluation.classifier import GPT, ClassifierScores
 from groundup.evaluation.diagnosis import Finding
 from groundup.evaluation.evaluated import Evaluated
-from groundup.evaluation.metrics import each_against_the_rest
+from groundup.evaluation.slices import FEWEST_ROWS
 from groundup.files import write_json_atomically, write_text_atomically
 from groundup.report import language as language_words
-from groundup.report.plots import RocCurves, plot_confusion, plot_loss_by_position, plot_losses, plot_roc
+from groundup.report import say
+from groundup.report.classifier_files import curves_of, mistakes_of, write_classifier_files
+from groundup.report.plots import plot_confusion, plot_loss_by_position, plot_losses, plot_roc
 from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 from groundup.report.verdicts import VERDICTS_FILE, as_rows
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
 STORIES_FILE = "stories.json"
-SHOWN_STORIES, SHOWN_ANSWERS = 5, 14
-POOLED = "all classes, pooled"
+SHOWN_STORIES, SHOWN_ANSWERS, SHOWN_MISTAKES = 5, 14, 10
 
 
 def write_evaluation(
@@ -55,11 +55,12 @@ def write_evaluation(
     for name, (train, validation) in curves.items():
         plot_losses(folder / f"{name}_losses.png", TRAININGS[name], train, validation)
     names = scores.classes.names
-    called = scores.classes.called(scores.probabilities["GPT"])
+    called = scores.called[GPT]
     counts = confusion_matrix(scores.labels, called, labels=range(len(names)))
     plot_confusion(folder / "confusion.png", counts, names)
-    curves_of_roc = roc_curves(scores)
+    curves_of_roc = curves_of(scores)
     plot_roc(folder / "roc.png", curves_of_roc)
+    write_classifier_files(folder, scores, classifier.samples)
 
     write_table(
         reports / "confusion.csv",
@@ -68,10 +69,11 @@ def write_evaluation(
             for label, call in zip(scores.labels.tolist(), called.tolist(), strict=True)
         ],
     )
-    false_alarms, caught, _ = roc_curve(*next(iter(curves_of_roc.values())))
+    first_curve = [roc_curve(*each)[:2] for each in list(curves_of_roc.values())[:1]]
     write_table(
         reports / "roc.csv",
-        [{"false_alarms": x, "caught": y} for x, y in zip(false_alarms.tolist(), caught.tolist(), strict=True)],
+        [{"false_alarms": x, "caught": y} for each in first_curve for x, y in zip(*map(list, each), strict=True)],
+        ["false_alarms", "caught"],
     )
     for name, evaluated in (("language_model", language), ("classifier", classifier), ("instruct", instruct)):
         write_json_atomically(folder / f"{name}_samples.json", evaluated.samples)
@@ -88,20 +90,6 @@ def write_evaluation(
     )
     write_json_atomically(reports / "summary.json", summary)
     return summary
-
-
-def roc_curves(scores: ClassifierScores) -> RocCurves:
-    """What the ROC is drawn of: the positive one of two classes, by each classifier; of more each class, by the GPT.
-
-    The first is the one for `dvc plots`. With more than two classes it pools the calls of all of them: each class and
-    row is one call.
-    """
-    if scores.classes.has_positive:
-        return {name: (scores.labels, each[:, 1]) for name, each in scores.probabilities.items()}
-    probabilities = scores.probabilities["GPT"]
-    has_it = scores.labels[:, None] == np.arange(probabilities.shape[1])
-    pooled = {POOLED: (has_it.ravel(), probabilities.ravel())}
-    return pooled | each_against_the_rest(scores.labels, probabilities, scores.classes.names)
 
 
 def render_report(
@@ -125,19 +113,17 @@ def render_report(
     environment.globals |= {"trainings": TRAININGS}
     environment.globals |= {"language": language_words}
     environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
-    mistakes = sorted(
-        (row for row in classifier.samples if not row["right"]),
-        key=lambda row: -abs(row["probability"] - classifier.figures.get("threshold", 0.0)),
-    )
+    environment.globals |= {"say": say, "fewest_rows": FEWEST_ROWS}
     template = environment.get_template("report.md.jinja")
     return template.render(
         summary=summary,
         continuations=language.samples,
         stories=language.stories[:SHOWN_STORIES],
         detail=language.detail,
-        mistakes=mistakes[:10],
+        mistakes=mistakes_of(classifier.samples, classes)[:SHOWN_MISTAKES],
         answers=of_every_kind(instruct.samples, SHOWN_ANSWERS),
         classes=classes,
+        baselines=[(name, summary["classifier"]["baselines"][key]) for key, name in say.BASELINES.items()],
         unseen=unseen_classes(classifier.figures),
         split=split,
         curves=curves,
