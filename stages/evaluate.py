@@ -30,9 +30,8 @@ def evaluate(params: Any, run: StageRun) -> None:
     language = evaluate_language_model(PRETRAINED, SPLITS / "corpus", settings, params.seed, device, checker)
     messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
     classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, device)
-    instruct = evaluate_instructions(
-        INSTRUCTED, InstructionRows.load(SPLITS / "instructions" / "test"), settings, device
-    )
+    train, test = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "test"))
+    instruct = evaluate_instructions(INSTRUCTED, test, train.rows, settings, params.seed, device)
     split_report = read_json(REPORTS / "split" / METRICS_FILE)
     with folder_written_atomically(EVALUATION) as folder:
         summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report)

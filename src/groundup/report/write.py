@@ -14,12 +14,20 @@ from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.metrics import each_against_the_rest
 from groundup.files import write_json_atomically, write_text_atomically
 from groundup.report.plots import RocCurves, plot_confusion, plot_losses, plot_roc
-from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
+from groundup.report.say import (
+    classifier_columns,
+    f1_of,
+    gain_words,
+    of_every_kind,
+    unseen_classes,
+    versus_words,
+    weakest_answers,
+)
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
 STORIES_FILE = "stories.json"
-SHOWN_STORIES, SHOWN_ANSWERS = 5, 14
+SHOWN_STORIES, SHOWN_ANSWERS, SHOWN_WEAK_ANSWERS = 5, 14, 8
 POOLED = "all classes, pooled"
 
 
@@ -112,17 +120,20 @@ def render_report(
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
     environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
+    environment.globals["versus_words"] = versus_words
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
         key=lambda row: -abs(row["probability"] - classifier.figures.get("threshold", 0.0)),
     )
+    weakest = weakest_answers(instruct.samples, SHOWN_WEAK_ANSWERS)
     template = environment.get_template("report.md.jinja")
     return template.render(
         summary=summary,
         continuations=language.samples,
         stories=language.stories[:SHOWN_STORIES],
         mistakes=mistakes[:10],
-        answers=of_every_kind(instruct.samples, SHOWN_ANSWERS),
+        weakest=weakest,
+        answers=of_every_kind([row for row in instruct.samples if row not in weakest], SHOWN_ANSWERS),
         classes=classes,
         unseen=unseen_classes(classifier.figures),
         split=split,
