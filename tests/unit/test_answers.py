@@ -291,7 +291,9 @@ def test_rows_without_kinds_have_the_figures_that_need_none(tmp_path: Path) -> N
     assert evaluated.figures["response_loss_nats_low"] < evaluated.figures["response_loss_nats"]
 
 
-@pytest.mark.parametrize("rows", [[row("a", "b")], [row("a", "é 東京 \u2028")], [row("a", "b", group="g")] * 2])
+@pytest.mark.parametrize(
+    "rows", [[row("a", "b")], [row("a", "é 東京 \u2028")], [row("a", "b", group="g"), row("c", "de", group="g")]]
+)
 def test_one_row_and_one_content_have_all_figures(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     test = side(tmp_path / "rows", rows)
     figures = evaluate_instructions(instructed(tmp_path / "model"), test, [], settings(), 0, CPU).figures
