@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary track register clean clean-checkpoints
+.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary track register judge clean clean-checkpoints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -93,6 +93,10 @@ track: $(RUNTIME) ## Write the finished pipeline to MLflow again, from its files
 
 register: $(RUNTIME) ## Register the final models in MLflow; the champion changes only for a better test figure
 	@groundup register
+
+judge: $(RUNTIME) ## Let another language model grade the answers (MODEL=llama3.2 URL=http://127.0.0.1:11434/v1 LIMIT=n)
+	@test -n "$(MODEL)" || { echo "groundup: which model? for example: make judge MODEL=llama3.2" >&2; exit 1; }
+	@groundup judge --model "$(MODEL)" $(if $(URL),--url "$(URL)") $(if $(LIMIT),--limit "$(LIMIT)")
 
 clean-checkpoints: ## Remove the states that stopped trainings would go on from
 	@du -sh checkpoints 2>/dev/null || true

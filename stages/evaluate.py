@@ -37,9 +37,8 @@ def evaluate(params: Any, run: StageRun) -> None:
     language = evaluate_language_model(PRETRAINED, SPLITS / "corpus", settings, params.seed, device, checker)
     messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
     classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, params.seed, device)
-    instruct = evaluate_instructions(
-        INSTRUCTED, InstructionRows.load(SPLITS / "instructions" / "test"), settings, device
-    )
+    train, test = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "test"))
+    instruct = evaluate_instructions(INSTRUCTED, test, train.rows, settings, params.seed, device)
     split_report = read_json(REPORTS / "split" / METRICS_FILE)
     figures = {"language_model": language.figures, "classifier": classifier.figures, "instruct": instruct.figures}
     verdicts = verdicts_of(REPORTS, figures, params, params.declared_values())

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +328,47 @@ def register(models: tuple[str, ...], champion: bool) -> None:
 
         for line in register(models or NAMES, force=champion):
             click.echo(line)
+
+
+@main.command()
+@click.option("--model", required=True, help="Its name on the server, such as llama3.2.")
+@click.option("--url", default="http://127.0.0.1:11434/v1", show_default=True, help="The server; this one is Ollama's.")
+@click.option("--limit", type=click.IntRange(min=1), help="Grade only so many answers, of all kinds.")
+def judge(model: str, url: str, limit: int | None) -> None:
+    """Let another language model grade the answers of the last run; a key for it stands in OPENAI_API_KEY."""
+    from groundup.config import load_params
+    from groundup.console import one_line, say
+    from groundup.files import write_json_atomically
+    from groundup.judge import grade
+    from groundup.judge.server import Server, checked_url, key_from_environment
+
+    with _said():
+        params = load_params()
+        address, key = checked_url(url), key_from_environment()
+        samples = grade.read_answers(grade.SAMPLES_FILE, limit)
+        server = Server(address, model, grade.append_to_log(grade.FOLDER), key)
+        try:
+            with _bar(len(samples), f"{one_line(model)} grades") as progress:
+                graded = grade.grade(samples, server, grade.FOLDER, progress)
+        except KeyboardInterrupt:
+            say(f"stopped; the replies that came are in {grade.FOLDER}, and the same command goes on from there")
+            sys.exit(130)
+        report = grade.judge_report(graded, model, params.evaluate.confidence, params.seed)
+        path = grade.FOLDER / grade.REPORT_FILE
+        write_json_atomically(path, report)
+        for line in grade.report_words(report, graded.asked):
+            click.echo(one_line(line))
+        click.echo(f"Every verdict with its reason: {path}")
+
+
+@contextlib.contextmanager
+def _bar(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
 
 
 if __name__ == "__main__":

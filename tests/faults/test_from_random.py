@@ -67,7 +67,8 @@ def test_the_evaluation_measures_all_that_there_is_to_measure(before_evaluate):
         language["bits_per_byte"] / language["floor_bits_per_byte"], rel=1e-4
     )
     assert language["stories"]["written"] == 3
-    assert set(summary["instruct"]["from_random"]) == {"exact_match", "token_f1"}
+    compared = {"exact_match", "token_f1", "rouge_l", "ended", "repeats", "versus"}
+    assert set(summary["instruct"]["from_random"]) == compared
     assert len(json.loads((reports / "evaluate" / "stories.json").read_text(encoding="utf-8"))) == 3
     report = (reports / "evaluate" / "report.md").read_text(encoding="utf-8")
     assert "What pretraining buys" in report

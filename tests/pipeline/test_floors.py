@@ -30,18 +30,21 @@ FLOORS = {
     "groundup.export_gguf": 4,
     "groundup.use": 4,
     "groundup.registry": 4,
+    "groundup.judge": 4,
     "groundup.cli": 5,
     "stages": 5,
 }
 # The single files of floor 0 lean on each other; the report measures with the tasks' own losses, and the terminal sorts
 # messages as they do, never the reverse. A registered model answers as the terminal does, with an interval from the
-# same losses and the same metrics.
+# same losses and the same metrics. The judge's scores get the same intervals, and are said in the same words.
 SIDEWAYS = {
     *((lower, upper) for lower in FLOORS for upper in FLOORS if FLOORS[lower] == FLOORS[upper] == 0),
     ("groundup.evaluation", "groundup.tasks"),
     ("groundup.report", "groundup.tasks"),
     ("groundup.report", "groundup.evaluation"),
     ("groundup.use", "groundup.tasks"),
+    ("groundup.judge", "groundup.evaluation"),
+    ("groundup.judge", "groundup.report"),
     *(("groundup.registry", f"groundup.{lower}") for lower in ("use", "tasks", "evaluation", "report")),
 }
 APART = "groundup.reference"

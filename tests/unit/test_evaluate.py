@@ -17,7 +17,7 @@ from groundup.errors import GroundupError
 from groundup.evaluation.baselines import svm_scores
 from groundup.evaluation.calibration import fit_temperature, with_temperature
 from groundup.evaluation.classifier import evaluate_classifier
-from groundup.evaluation.instructions import answer_figures, evaluate_instructions
+from groundup.evaluation.instructions import evaluate_instructions
 from groundup.evaluation.intervals import bootstrap, interval_of, ratio_of_sums
 from groundup.evaluation.language import SURPRISAL_FILE, evaluate_language_model
 from groundup.evaluation.metrics import many_class_figures
@@ -383,32 +383,6 @@ def asked(n: int, **values: str) -> list[dict[str, str]]:
     return [{"instruction": f"q{number}", "input": "", "output": "ab", **values} for number in range(n)]
 
 
-def test_answers_are_counted_by_kind_and_facts_by_themselves():
-    right = {"fact": [True, False, False, False], "sum": [True, True], "": [True]}
-    samples = [
-        {"kind": kind, "exact_match": each, "token_f1": float(each), "ended": True}
-        for kind, all_of_it in right.items()
-        for each in all_of_it
-    ]
-    figures = answer_figures(samples)
-    assert figures["by_kind"] == {
-        "fact": {"rows": 4, "exact_match": 0.25},
-        "sum": {"rows": 2, "exact_match": 1.0},
-    }
-    assert figures["facts_exact_match"] == 0.25
-    assert figures["exact_match"] == pytest.approx(4 / 7)
-    without_facts = answer_figures(samples[4:])
-    assert "facts_exact_match" not in without_facts
-    assert set(without_facts["by_kind"]) == {"sum"}
-    assert "by_kind" not in answer_figures(samples[6:])
-
-
-def test_rows_without_kinds_give_the_figures_they_always_gave(tmp_path):
-    folder = save(tmp_path / "instructed", model_of_bytes())
-    evaluated = evaluate_instructions(folder, instruction_rows(tmp_path / "rows", asked(3)), settings(), CPU)
-    assert set(evaluated.figures) == {"response_loss_nats", "exact_match", "token_f1", "ended", "rows"}
-
-
 def test_the_model_from_random_weights_is_measured_on_the_same_rows(tmp_path):
     """Every answer of the one model is wanted, so that it is right and the other is not."""
     beginner = model_of_bytes(seed=1)
@@ -417,11 +391,15 @@ def test_the_model_from_random_weights_is_measured_on_the_same_rows(tmp_path):
     rows = replace(rows, rows=[replace(row, output=each.text) for row, each in zip(rows.rows, said, strict=True)])
     folder = save(tmp_path / "instructed", model_of_bytes())
     save(folder / FROM_RANDOM, beginner)
-    figures = evaluate_instructions(folder, rows, settings(), CPU).figures
+    figures = evaluate_instructions(folder, rows, [], settings(), 0, CPU).figures
     assert figures["exact_match"] == 0.0
     assert figures[FROM_RANDOM] == {
         "exact_match": 1.0,
         "token_f1": 1.0,
+        "rouge_l": 1.0,
+        "ended": 0.0,
+        "repeats": 0.0,
         "facts_exact_match": 1.0,
         "by_kind": {"fact": {"rows": 3, "exact_match": 1.0}, "sum": {"rows": 2, "exact_match": 1.0}},
+        "versus": {"exact_match_difference": -1.0, "low": -1.0, "high": -1.0, "mcnemar_p": 0.0625},
     }

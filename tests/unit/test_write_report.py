@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from report_helpers import BESIDE_THE_FLOOR, CALIBRATION, MANY_CLASSES, VERSUS, bounds
+from report_helpers import ANSWER, BESIDE_THE_FLOOR, CALIBRATION, INSTRUCT, MANY_CLASSES, VERSUS, bounds, of_a_kind
 
 from groundup.evaluation.diagnosis import Finding
 from groundup.evaluation.evaluated import Evaluated
+from groundup.report.say import versus_words
 from groundup.report.write import indented, render_report
 
 # Each holds a word of its own, by which it is found again.
@@ -69,14 +70,18 @@ SUMMARY: dict[str, Any] = {
             "svm": BASELINE | {"accuracy": 0.7541, "f1": 0.6953, "threshold": 0.2911},
         },
     },
-    "instruct": {"response_loss_nats": 2.7182, "exact_match": 0.1234, "token_f1": 0.4568, "ended": 0.9012, "rows": 113},
+    "instruct": INSTRUCT,
     "split": {"leaks": 0, "near_leaks": 0},
 }
 FROM_RANDOM = {
     "exact_match": 0.0517,
-    "token_f1": 0.2345,
+    "token_f1": 0.2718,
+    "rouge_l": 0.2244,
+    "ended": 0.8833,
+    "repeats": 0.2911,
     "facts_exact_match": 0.0102,
     "by_kind": {"fact": {"rows": 41, "exact_match": 0.0102}, "sum": {"rows": 72, "exact_match": 0.0713}},
+    "versus": {"exact_match_difference": 0.0717, "low": 0.0209, "high": 0.1231, "mcnemar_p": 0.0123},
 }
 # As it is where the texts come from the sample world, whose best possible scores are known.
 SAMPLE_WORLD = SUMMARY | {
@@ -85,7 +90,9 @@ SAMPLE_WORLD = SUMMARY | {
     "instruct": SUMMARY["instruct"]
     | {
         "facts_exact_match": 0.4242,
-        "by_kind": {"fact": {"rows": 41, "exact_match": 0.4242}, "sum": {"rows": 72, "exact_match": 0.3131}},
+        "facts_exact_match_low": 0.3141,
+        "facts_exact_match_high": 0.5353,
+        "by_kind": {"fact": of_a_kind(41, 0.4242), "sum": of_a_kind(72, 0.3131)},
         "from_random": FROM_RANDOM,
     },
 }
@@ -102,16 +109,7 @@ def message(text: str, label: str = "ham", probability: float = 0.9, right: bool
 
 
 def answer(instruction: str, about: str, wanted: str, said: str) -> dict[str, Any]:
-    return {
-        "instruction": instruction,
-        "input": about,
-        "wanted": wanted,
-        "answer": said,
-        "exact_match": False,
-        "token_f1": 0.25,
-        "ended": True,
-        "kind": "",
-    }
+    return ANSWER | {"instruction": instruction, "input": about, "wanted": wanted, "answer": said}
 
 
 def told(text: str, keeps_rules: bool | None = True, broke_at: str = "", copy: bool = False) -> dict[str, Any]:
@@ -319,8 +317,8 @@ def test_the_sample_world_s_figures_stand_in_the_report() -> None:
         "| | stories among them | 72.1 % | of 61 |",
         "| lesson | 36 | 47.2 % |",
         "| | exact match on facts | 42.4 % | from random weights 1.0 % |",
-        "| fact | 41 | 42.4 % | 1.0 % |",
-        "| sum | 72 | 31.3 % | 7.1 % |",
+        "| fact | 41 | 39 | 42.4 % (35.4 % to 51.4 %) | 0.810 | 0.790 | 1.0 % |",
+        "| sum | 72 | 70 | 31.3 % (24.3 % to 40.3 %) | 0.810 | 0.790 | 7.1 % |",
     ]
     assert [row for row in rows if row not in report.splitlines()] == []
     phrases = ["best possible 98.7 %", "slightly too high", "Pretraining buys +7.2 points", "Answer 1 (sum), token F1"]
@@ -332,7 +330,7 @@ def test_the_sample_world_s_figures_stand_in_the_report() -> None:
 def test_kinds_are_shown_without_a_model_from_random_weights() -> None:
     instruct = {key: value for key, value in SAMPLE_WORLD["instruct"].items() if key != "from_random"}
     report = render(summary=SAMPLE_WORLD | {"instruct": instruct})
-    assert "| fact | 41 | 42.4 % |" in report.splitlines()
+    assert "| fact | 41 | 39 | 42.4 % (35.4 % to 51.4 %) | 0.810 | 0.790 |" in report.splitlines()
     assert "| | exact match on facts | 42.4 % | of 41 facts that instruction training never asked for |" in report
     assert "random weights" not in report
 
@@ -568,8 +566,8 @@ def test_no_figure_of_many_classes_is_hard_coded(keys: tuple[str, ...]) -> None:
 def test_the_turns_before_a_question_are_shown_as_code(text: str) -> None:
     row = answer("Where is it?", "", "there", "here") | {"history": [["Who?", text], [text, "I."]]}
     report = render(answers=[row, answer("Alone?", "", "yes", "no")])
-    assert "Answer 1 in turn 3 of a conversation, token F1 0.25:" in report
-    assert "Answer 2, token F1 0.25:" in report
+    assert "Answer 1 in turn 3 of a conversation, token F1 0.25, ROUGE-L 0.12:" in report
+    assert "Answer 2, token F1 0.25, ROUGE-L 0.12:" in report
     assert "hostile" not in outside_of_code(report)
     assert in_code(report).count("hostile") == 2 * text.count("hostile")
     assert report.count("before: ") == 2
@@ -585,3 +583,51 @@ def test_verdicts_stand_first_and_cannot_become_markup() -> None:
     assert kinds["strong_open"] == 2
     assert kinds["code_inline"] == 1  # params.yaml
     assert "## Verdicts" not in render()
+
+
+# --- answers
+
+
+def wrong(said: str, rouge_l: float, **changes: Any) -> dict[str, Any]:
+    return ANSWER | {"answer": said, "rouge_l": rouge_l} | changes
+
+
+def test_the_weakest_answers_come_first_and_are_not_shown_twice() -> None:
+    scores = [0.5, 0.1, 0.9, 0.3, 0.7, 0.2, 0.8, 0.4, 0.6, 0.0]
+    rows = [wrong(f"said {score}", score) for score in scores]
+    rows.insert(4, ANSWER | {"answer": "right", "exact_match": True, "rouge_l": 1.0, "token_f1": 1.0})
+    report = render(answers=rows)
+    said = [line.removeprefix("    said:   ") for line in report.splitlines() if line.startswith("    said:")]
+    assert said == [f"said 0.{n}" for n in range(8)] + ["said 0.9", "right", "said 0.8"]
+    assert report.index("### The weakest answers") < report.index("said 0.0")
+    assert report.index("said 0.7") < report.index("### Other answers") < report.index("said 0.9")
+
+
+def test_where_every_answer_is_right_none_is_called_weak() -> None:
+    report = render(answers=[ANSWER | {"exact_match": True}])
+    assert "weakest" not in report
+    assert "### Answers" in report.splitlines()
+    assert "### Answers" not in render(answers=[ANSWER])
+
+
+def test_an_answer_says_what_is_wrong_with_it() -> None:
+    report = render(answers=[wrong("said", 0.5, repeats=True, memorised=True, ended=False)])
+    assert "Answer 1, token F1 0.25, ROUGE-L 0.50, repeats itself, by heart, did not end:" in report.splitlines()
+
+
+def test_nothing_is_said_of_rows_that_there_are_not() -> None:
+    none = {"checkable": {"rows": 0}, "new_answers": {"rows": 0}}
+    instruct = {key: value for key, value in (INSTRUCT | none).items() if "loss" not in key}
+    report = render(summary=SUMMARY | {"instruct": instruct})
+    for said in ("no instruction has one right answer only", "Training has had every right answer", "is not known"):
+        assert said in report
+
+
+def test_a_difference_inside_the_noise_is_called_that() -> None:
+    versus = SAMPLE_WORLD["instruct"]["from_random"]["versus"]
+    sure = "The difference of +7.2 points lies between +2.1 and +12.3 (McNemar's test: p = 0.012)."
+    assert versus_words(versus) == sure
+    assert sure in render(summary=SAMPLE_WORLD)
+    for low, high in ((-0.01, 0.1), (-0.1, 0.0)):
+        assert "inside the noise (McNemar's test: p = 0.012)" in versus_words(versus | {"low": low, "high": high})
+    assert versus_words(versus | {"mcnemar_p": 1e-9}).endswith("p < 0.001).")

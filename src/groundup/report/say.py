@@ -158,6 +158,17 @@ def gain_words(instruct: Mapping[str, Any]) -> str:
     return said
 
 
+def versus_words(versus: Mapping[str, float]) -> str:
+    """How sure it is that one instruction follower is better than the other, measured on the same rows."""
+    low, high, p_value = 100 * versus["low"], 100 * versus["high"], versus["mcnemar_p"]
+    difference = f"The difference of {100 * versus['exact_match_difference']:+.1f} points"
+    bounds = f"lies between {low:+.1f} and {high:+.1f}"
+    chance = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    if low <= 0 <= high:
+        return f"{difference} {bounds}, so it may be luck: it is inside the noise (McNemar's test: {chance})."
+    return f"{difference} {bounds} (McNemar's test: {chance})."
+
+
 def picked(rows: Sequence[Row], n: int, *wanted: Callable[[Row], bool]) -> list[Row]:
     """The first row of each sort that is wanted, where there is one, and others from the front to make up n."""
     chosen: list[int] = []
@@ -175,3 +186,9 @@ def of_every_kind(rows: Sequence[Row], n: int) -> list[Row]:
         seen[row["kind"]] = seen.get(row["kind"], 0) + 1
         turns.append((seen[row["kind"]], at))
     return [rows[at] for _, at in sorted(turns)[:n]]
+
+
+def weakest_answers(rows: Sequence[Row], n: int) -> list[Row]:
+    """The answers furthest from what was wanted, the worst first; fewer than n if fewer are wrong."""
+    wrong = [row for row in rows if not row["exact_match"]]
+    return sorted(wrong, key=lambda row: (row["rouge_l"], row["token_f1"]))[:n]

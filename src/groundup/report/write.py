@@ -17,13 +17,21 @@ from groundup.report import language as language_words
 from groundup.report import say
 from groundup.report.classifier_files import curves_of, mistakes_of, write_classifier_files
 from groundup.report.plots import plot_confusion, plot_loss_by_position, plot_losses, plot_roc
-from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
+from groundup.report.say import (
+    classifier_columns,
+    f1_of,
+    gain_words,
+    of_every_kind,
+    unseen_classes,
+    versus_words,
+    weakest_answers,
+)
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 from groundup.report.verdicts import VERDICTS_FILE, as_rows
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
 STORIES_FILE = "stories.json"
-SHOWN_STORIES, SHOWN_ANSWERS, SHOWN_MISTAKES = 5, 14, 10
+SHOWN_STORIES, SHOWN_ANSWERS, SHOWN_MISTAKES, SHOWN_WEAK_ANSWERS = 5, 14, 10, 8
 
 
 def write_evaluation(
@@ -114,6 +122,8 @@ def render_report(
     environment.globals |= {"language": language_words}
     environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
     environment.globals |= {"say": say, "fewest_rows": FEWEST_ROWS}
+    environment.globals["versus_words"] = versus_words
+    weakest = weakest_answers(instruct.samples, SHOWN_WEAK_ANSWERS)
     template = environment.get_template("report.md.jinja")
     return template.render(
         summary=summary,
@@ -121,7 +131,8 @@ def render_report(
         stories=language.stories[:SHOWN_STORIES],
         detail=language.detail,
         mistakes=mistakes_of(classifier.samples, classes)[:SHOWN_MISTAKES],
-        answers=of_every_kind(instruct.samples, SHOWN_ANSWERS),
+        weakest=weakest,
+        answers=of_every_kind([row for row in instruct.samples if row not in weakest], SHOWN_ANSWERS),
         classes=classes,
         baselines=[(name, summary["classifier"]["baselines"][key]) for key, name in say.BASELINES.items()],
         unseen=unseen_classes(classifier.figures),
