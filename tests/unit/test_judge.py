@@ -191,11 +191,13 @@ def test_nothing_in_a_case_can_end_it_early() -> None:
         "answer": hostile,
     }
     assert "before" not in json.loads(case_of(ANSWER))
+    assert "東京" in case_of(ANSWER | {"answer": "東京"})  # not spelled in numbers, which few models can read
 
 
 def test_the_rubric_asks_for_what_is_read_and_is_packaged() -> None:
     rubric = RUBRIC_FILE.read_text(encoding="utf-8")
-    assert read_verdict(rubric) == Verdict(1, "why")
+    assert read_verdict(rubric) is None  # so that a server which only repeats what it is told gives no score
+    assert read_verdict(rubric.replace("<1 to 5>", "2")) == Verdict(2, "<one sentence>")
     for name in ("`reference`", "`answer`", "`before`", "`instruction`", "`input`"):
         assert name in rubric
     package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]

@@ -185,7 +185,7 @@ def report_words(report: Mapping[str, Any], asked: int) -> list[str]:
     lines.append(
         f"Beside exact match, on {beside['rows']} answers that can be checked: they agree on "
         f"{percent(beside['share'])} ({percent(beside['low'])} to {percent(beside['high'])}). The judge is pleased "
-        f"with {beside['pleased_but_wrong']} wrong ones, and not with {beside['displeased_but_right']} right ones."
+        f"with {beside['pleased_but_wrong']} wrong ones, displeased with {beside['displeased_but_right']} right ones."
     )
     if "kappa" not in beside:
         lines.append("Both say the same of every answer: nothing shows whether this judge can tell right from wrong.")
