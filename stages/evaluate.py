@@ -11,7 +11,7 @@ from stages.common import stage
 from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
 
-@stage("evaluate", reads=("seed", "evaluate", "data.corpus", "data.sample"))
+@stage("evaluate", reads=("seed", "evaluate", "data.corpus", "data.sample", "finetune_cls.train_rows"))
 def evaluate(params: Any, run: StageRun) -> None:
     """Write the test figures, baselines, samples, plots and the report."""
     from groundup.evaluation.classifier import evaluate_classifier
@@ -21,6 +21,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     from groundup.report.record import record_reports
     from groundup.report.write import write_evaluation
     from groundup.tasks.classify import LabelledRows
+    from groundup.tasks.fewer_rows import drawn_rows
     from groundup.tasks.instruct import InstructionRows
     from groundup.train.precision import prepare_runtime
 
@@ -29,6 +30,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     checker = story_checker(params.data.corpus, params.data.sample.seed, params.data.sample.world_size)
     language = evaluate_language_model(PRETRAINED, SPLITS / "corpus", settings, params.seed, device, checker)
     messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
+    messages["train"] = drawn_rows(messages["train"], params.finetune_cls.train_rows, params.seed)
     classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, device)
     instruct = evaluate_instructions(
         INSTRUCTED, InstructionRows.load(SPLITS / "instructions" / "test"), settings, device

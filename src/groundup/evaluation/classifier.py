@@ -12,6 +12,7 @@ from groundup.config import EvaluateParams
 from groundup.data.split import Side
 from groundup.evaluation.baselines import char_svm_scores, majority_probabilities, tfidf_probabilities
 from groundup.evaluation.evaluated import Evaluated
+from groundup.evaluation.from_random import from_random_entry
 from groundup.evaluation.metrics import classifier_figures
 from groundup.tasks.classes import Classes, label_numbers
 from groundup.tasks.classify import LabelledRows, class_logits, class_probabilities
@@ -64,6 +65,7 @@ def evaluate_classifier(
             "char_svm": figures(svm, tuned(svm_on_validation)),
         },
     }
+    result |= from_random_entry(folder, test, labels["test"], classes.called(probabilities), figures, device)
     if test.best_guesses and all(test.best_guesses):
         right = [guess == label for guess, label in zip(test.best_guesses, test.labels, strict=True)]
         result["best_possible"] = float(np.mean(right))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
+SELDOM = 0.05  # what chance alone does less often than this is taken for a difference
 
 
 def percent(value: float) -> str:
@@ -67,6 +68,23 @@ def gain_words(instruct: Mapping[str, Any]) -> str:
             f"against {percent(other['facts_exact_match'])}."
         )
     return said
+
+
+def classifier_gain_words(classifier: Row) -> str:
+    """What pretraining buys the classifier, in two sentences; it was trained from random weights too."""
+    other = classifier["from_random"]
+    gain = 100 * (classifier["accuracy"] - other["accuracy"])
+    return (
+        f"Pretraining buys {gain:+.1f} points of accuracy: {percent(classifier['accuracy'])}, and "
+        f"{percent(other['accuracy'])} if the same training begins with random weights "
+        f"(F1 {f1_of(classifier):.3f} against {f1_of(other):.3f}). "
+        + (
+            f"Two equally good classifiers would seldom differ so much on {classifier['rows']} messages"
+            if other["p_value"] < SELDOM
+            else f"On {classifier['rows']} messages so much is no difference beyond chance"
+        )
+        + f" (McNemar's p {other['p_value']:.3f})."
+    )
 
 
 def picked(rows: Sequence[Row], n: int, *wanted: Callable[[Row], bool]) -> list[Row]:

@@ -14,7 +14,7 @@ from groundup.console import LINE_WIDTH, one_line
 from groundup.errors import shorten
 from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
-from groundup.report.say import f1_of, gain_words, percent, picked, unseen_classes
+from groundup.report.say import classifier_gain_words, f1_of, gain_words, percent, picked, unseen_classes
 
 SHOWN = 3  # samples of each model
 RIGHT, WRONG, UNJUDGED = "✓", "✗", "·"
@@ -144,6 +144,8 @@ def _classifier_words(figures: Mapping[str, Any]) -> Iterator[str]:
         if name in figures["baselines"]
     ]
     yield f"Simple ways: {', '.join(simple)}."
+    if "from_random" in figures:
+        yield classifier_gain_words(figures)
     if "per_class" in figures:
         yield from _class_words(figures)
 

@@ -14,7 +14,14 @@ from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.metrics import each_against_the_rest
 from groundup.files import write_json_atomically, write_text_atomically
 from groundup.report.plots import RocCurves, plot_confusion, plot_losses, plot_roc
-from groundup.report.say import classifier_columns, f1_of, gain_words, of_every_kind, unseen_classes
+from groundup.report.say import (
+    classifier_columns,
+    classifier_gain_words,
+    f1_of,
+    gain_words,
+    of_every_kind,
+    unseen_classes,
+)
 from groundup.report.tables import TRAIN_FILE, VALIDATION_FILE, read_table, rounded, write_table
 
 TRAININGS = {"pretrain": "Pretraining", "finetune_cls": "Classifier", "finetune_instruct": "Instruction follower"}
@@ -111,7 +118,12 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
-    environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
+    environment.globals |= {
+        "classifier_gain_words": classifier_gain_words,
+        "gain_words": gain_words,
+        "columns": classifier_columns(classifier.figures),
+        "f1_of": f1_of,
+    }
     mistakes = sorted(
         (row for row in classifier.samples if not row["right"]),
         key=lambda row: -abs(row["probability"] - classifier.figures.get("threshold", 0.0)),
