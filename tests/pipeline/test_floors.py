@@ -30,18 +30,20 @@ FLOORS = {
     "groundup.export_gguf": 4,
     "groundup.use": 4,
     "groundup.registry": 4,
+    "groundup.repeats": 4,
     "groundup.cli": 5,
     "stages": 5,
 }
 # The single files of floor 0 lean on each other; the report measures with the tasks' own losses, and the terminal sorts
 # messages as they do, never the reverse. A registered model answers as the terminal does, with an interval from the
-# same losses and the same metrics.
+# same losses and the same metrics. Runs over numbers of rows are measured as the evaluation measures.
 SIDEWAYS = {
     *((lower, upper) for lower in FLOORS for upper in FLOORS if FLOORS[lower] == FLOORS[upper] == 0),
     ("groundup.evaluation", "groundup.tasks"),
     ("groundup.report", "groundup.tasks"),
     ("groundup.report", "groundup.evaluation"),
     ("groundup.use", "groundup.tasks"),
+    *(("groundup.repeats", f"groundup.{lower}") for lower in ("tasks", "evaluation", "report")),
     *(("groundup.registry", f"groundup.{lower}") for lower in ("use", "tasks", "evaluation", "report")),
 }
 APART = "groundup.reference"

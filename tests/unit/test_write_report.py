@@ -225,11 +225,10 @@ def test_no_figure_in_the_report_is_hard_coded(keys: tuple[str, ...]) -> None:
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] += 7
-    not_shown = {
-        ("classifier", "baselines", name, f"accuracy_{end}")
-        for name in ("majority", "tfidf_logreg", "char_svm")
-        for end in ("low", "high")
-    } | {("instruct", "from_random", "by_kind", kind, "rows") for kind in ("fact", "sum")}
+    beside = [("baselines", "majority"), ("baselines", "tfidf_logreg"), ("baselines", "char_svm"), ("from_random",)]
+    not_shown = {("classifier", *each, f"accuracy_{end}") for each in beside for end in ("low", "high")} | {
+        ("instruct", "from_random", "by_kind", kind, "rows") for kind in ("fact", "sum")
+    }
     assert (render(summary=changed) == render(summary=SAMPLE_WORLD)) == (keys in not_shown)
 
 
@@ -278,9 +277,25 @@ def test_the_sample_world_s_figures_stand_in_the_report() -> None:
     assert len(tables) == 4  # in short, stories, classifier, by kind: none is broken
 
 
+@pytest.mark.parametrize(
+    ("p_value", "said"),
+    [(0.0312, "Two equally good classifiers would seldom differ so much"), (0.31, "is no difference beyond chance")],
+)
+def test_what_pretraining_buys_the_classifier_is_said_and_whether_chance_can_do_as_much(
+    p_value: float, said: str
+) -> None:
+    classifier = copy.deepcopy(SAMPLE_WORLD["classifier"])
+    classifier["from_random"]["p_value"] = p_value
+    report = render(summary=SAMPLE_WORLD | {"classifier": classifier})
+    assert "### What pretraining buys the classifier\n\nPretraining buys +12.2 points of accuracy: 81.2 %" in report
+    assert "begins with random weights (F1 0.582 against 0.440)." in report
+    assert said in report
+    assert f"McNemar's p {p_value:.3f}" in report
+
+
 def test_kinds_are_shown_without_a_model_from_random_weights() -> None:
     instruct = {key: value for key, value in SAMPLE_WORLD["instruct"].items() if key != "from_random"}
-    report = render(summary=SAMPLE_WORLD | {"instruct": instruct})
+    report = render(summary=SAMPLE_WORLD | {"instruct": instruct, "classifier": SUMMARY["classifier"]})
     assert "| fact | 41 | 42.4 % |" in report.splitlines()
     assert "| | exact match on facts | 42.4 % | of 41 facts that instruction training never asked for |" in report
     assert "random weights" not in report
