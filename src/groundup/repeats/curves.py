@@ -90,7 +90,10 @@ def _points(asked: Sequence[int], labels: Sequence[str], tell: Tell) -> list[int
     for n in sorted(set(asked)):
         if n >= len(labels):
             tell(f"{n} labelled rows are left out: there are {len(labels)}")
-    return sorted({n for n in asked if 0 < n < len(labels)}) + ([0] if 0 in asked else [])
+    left = sorted({n for n in asked if 0 < n < len(labels)}) + ([0] if 0 in asked else [])
+    if not left:
+        raise GroundupError("no number of rows is left to train on", got=f"{len(labels)} rows", do="ask for all")
+    return left
 
 
 def epochs_for(settings: FinetuneClsParams, labels: Sequence[str], n: int, seed: int) -> int:
