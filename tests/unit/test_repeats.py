@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from groundup.repeats.curves import (
     write_curves,
 )
 from groundup.repeats.figures import as_json, gather
-from groundup.repeats.project_copy import ProjectCopy, _reason, _signals_to_group, only_one, with_changes
+from groundup.repeats.project_copy import ProjectCopy, _reason, only_one, with_changes
 from groundup.repeats.seeds import changes_of, run_seeds
 from groundup.repeats.spread import BETTER, NO_DIFFERENCE, WORSE, spread
 from groundup.repeats.terminal import print_seeds
@@ -150,6 +149,14 @@ def test_page_and_terminal_say_the_same(capsys: pytest.CaptureFixture[str], monk
 
 
 # --- parameters
+
+
+def test_an_interval_of_few_seeds_is_shown_no_wider_than_the_figure_can_be() -> None:
+    result = gather({1: summary(1.0, 0.9, 1.9), 2: summary(0.6, 0.9, 2.9)}, 0.95, 0.0, {})
+    page = seeds_as_markdown(result)
+    assert "| classifier: accuracy | 80.0 % | 28.3 % | 0.0 % to 100.0 % | 100.0 %  60.0 % |" in page
+    assert "(-10.0 points, likely -100.0 to +100.0)" in page
+    assert "| -3.9531 to 8.7531 |" in page.replace("language model: bits per byte | 2.4000 | 0.7071 ", "")
 
 
 def test_the_runs_differ_in_the_seed_alone_or_in_the_generated_texts_too() -> None:
@@ -360,32 +367,49 @@ def test_a_second_one_is_refused(checkout: Path) -> None:
         pass
 
 
+WORKER = """
+import os, signal, sys, time
+
+def stop(number, frame):
+    print("kept", os.getpgrp() == os.getpid(), flush=True)
+    sys.exit(130)
+
+ignored = signal.signal(signal.SIGINT, stop) == signal.SIG_IGN
+print("ready", ignored, flush=True)
+time.sleep(60)
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_reaches_the_whole_group_once_and_is_raised_when_it_has_ended(tmp_path: Path, number: int) -> None:
-    code = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGINT, lambda *_: (time.sleep(0.3), print('kept', flush=True), sys.exit(130)))\n"
-        "print('ready', flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, process_group=0)
+@pytest.mark.parametrize("ignored", [False, True], ids=["in front", "behind a shell's &"])
+def test_a_signal_lets_the_work_in_a_copy_end_and_is_raised_then(checkout: Path, number: int, ignored: bool) -> None:
+    copy = ProjectCopy(checkout, checkout / "copy", checkout / "cache")
+    copy.refresh({})
+    (copy.folder / "src" / "worker.py").write_text(WORKER)
     heard: list[str] = []
 
-    def listen() -> None:
-        assert process.stdout is not None
-        with process, _signals_to_group(process):
-            for line in process.stdout:
-                heard.append(line.strip())
-                if line == "ready\n":
-                    os.kill(os.getpid(), number)
+    def hear(line: str) -> None:
+        heard.append(line.strip())
+        if line.startswith("ready"):
+            os.kill(os.getpid(), number)
 
-    before = signal.getsignal(number)
-    with pytest.raises(StoppedBySignal) as stopped:
-        listen()
-    assert heard == ["ready", "kept"]
-    assert process.returncode == 130
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if ignored else signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(StoppedBySignal) as stopped:
+            copy._run(hear, "worker")
+        assert signal.getsignal(signal.SIGINT) is (signal.SIG_IGN if ignored else before)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == ["ready False", "kept True"]
     assert stopped.value.exit_code == 128 + number
-    assert signal.getsignal(number) is before
+
+
+def test_a_signal_between_two_commands_starts_no_second(checkout: Path) -> None:
+    copy = ProjectCopy(checkout, checkout / "copy", checkout / "cache")
+    copy.refresh({})
+    (copy.folder / "src" / "worker.py").write_text("print('done')")
+    with pytest.raises(StoppedBySignal):
+        copy._run(lambda line: os.kill(os.getpid(), signal.SIGTERM), "worker")
 
 
 def test_texts_that_are_not_generated_cannot_be_made_anew(checkout: Path) -> None:

@@ -279,7 +279,10 @@ def test_the_sample_world_s_figures_stand_in_the_report() -> None:
 
 @pytest.mark.parametrize(
     ("p_value", "said"),
-    [(0.0312, "Two equally good classifiers would seldom differ so much"), (0.31, "is no difference beyond chance")],
+    [
+        (0.0312, "Two equally good classifiers would seldom differ so much"),
+        (0.31, "On 517 messages that is no difference beyond chance"),
+    ],
 )
 def test_what_pretraining_buys_the_classifier_is_said_and_whether_chance_can_do_as_much(
     p_value: float, said: str

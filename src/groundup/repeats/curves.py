@@ -73,7 +73,7 @@ def run_curves(root: Path, asked: Sequence[int], tell: Tell) -> list[Point]:
         for n in _points(asked, labels, tell):
             settings = {"train_rows": n, "epochs": epochs_for(params.finetune_cls, labels, n, params.seed)}
             copy.refresh(changes | {f"finetune_cls.{key}": value for key, value in settings.items()})
-            tell(f"{n or ALL} labelled rows, {settings['epochs']} epochs of them")
+            tell(f"labelled rows: {n or ALL}, epochs: {settings['epochs']}")
             _repro(copy, "finetune-cls", tell)
             points.append(Point(n or len(labels), evaluated(copy.folder, n, root)))
     write_curves(root / CURVES_REPORT, points)

@@ -132,20 +132,22 @@ class ProjectCopy:
 
     def _run(self, heard: Callable[[str], None], *module: str) -> int:
         """A Python module in the copy, with each line of its output; its exit code."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            cwd=self.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            process_group=0,  # so that dvc and its stage hear a signal at the same time, and once
-        )
-        assert process.stdout is not None, "it is a pipe"
-        with process, _signals_to_group(process):
-            for line in process.stdout:
-                heard(line)
+        with _signals_to_a_group() as group:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *module],
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                process_group=0,  # so that dvc and its stage hear a signal at the same time, and once
+            )
+            group.append(process.pid)
+            assert process.stdout is not None, "it is a pipe"
+            with process:
+                for line in process.stdout:
+                    heard(line)
         return process.returncode
 
     def environment(self) -> dict[str, str]:
@@ -161,19 +163,24 @@ class ProjectCopy:
 
 
 @contextlib.contextmanager
-def _signals_to_group(process: subprocess.Popen[str]) -> Iterator[None]:
-    """SIGINT and SIGTERM let the work in a process group end tidily, and are raised when it has ended."""
+def _signals_to_a_group() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM let the work in a process group end tidily, and are raised when it has ended.
+
+    Gives the list for the group's number. A process that begins within does not ignore SIGINT, as it else would where
+    this one began as a job behind a shell's `&`.
+    """
+    group: list[int] = []
     came: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+        for each in group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each, signal.SIGINT)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
-        process.wait()
+        yield group
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -22,6 +22,7 @@ KEYS = {
     "token_f1": "token F1",
     "response_loss_nats": "loss of right answers (nats)",
 }
+UP_TO_ONE = ("f1", "roc_auc")  # and shares
 SHARES = ("stories.keep_rules", "accuracy", "best_possible", "exact_match", "facts_exact_match")
 
 
@@ -49,13 +50,19 @@ def written(key: str, value: float) -> str:
     return percent(value) if is_share(key) else f"{value:.4f}"
 
 
+def within(key: str, value: float, lowest: float) -> float:
+    """The bound of an interval, where the figure itself knows no such value: few seeds have wide intervals."""
+    return min(1.0, max(lowest, value)) if key.endswith((*SHARES, *UP_TO_ONE)) else value
+
+
 def cells(key: str, each: Spread) -> list[str]:
     """A row of the table: name, mean, deviation, interval, every value."""
+    low, high = (written(key, within(key, bound, 0.0)) for bound in (each.low, each.high))
     return [
         row_name(key),
         written(key, each.mean),
         written(key, each.deviation),
-        f"{written(key, each.low)} to {written(key, each.high)}",
+        f"{low} to {high}",
         "  ".join(written(key, value) for value in each.values),
     ]
 
@@ -73,7 +80,9 @@ def difference_in_words(each: Difference) -> str:
         return f"{100 * value:+.1f}" if is_share(key) else f"{value:+.4f}"
 
     how = {BETTER: "better than", WORSE: "worse than"}.get(each.verdict, f"{each.verdict}, against")
-    mean, low, high = (signed(value) for value in (each.spread.mean, each.spread.low, each.spread.high))
+    mean, low, high = (
+        signed(within(key, value, -1.0)) for value in (each.spread.mean, each.spread.low, each.spread.high)
+    )
     return (
         f"{SECTIONS[each.headline.section]}, {KEYS[key]}: {how} {other_in_words(each.other)} "
         f"({mean}{' points' if is_share(key) else ''}, likely {low} to {high})."

@@ -81,7 +81,7 @@ def classifier_gain_words(classifier: Row) -> str:
         + (
             f"Two equally good classifiers would seldom differ so much on {classifier['rows']} messages"
             if other["p_value"] < SELDOM
-            else f"On {classifier['rows']} messages so much is no difference beyond chance"
+            else f"On {classifier['rows']} messages that is no difference beyond chance"
         )
         + f" (McNemar's p {other['p_value']:.3f})."
     )
