@@ -46,7 +46,7 @@ def edit(old: str, new: str) -> None:
 def test_help_names_the_commands() -> None:
     result = call("--help")
     assert result.exit_code == 0
-    for name in ("preset", "check", "track", "summary", "generate", "chat", "classify", "export", "register"):
+    for name in ("preset", "check", "track", "summary", "seeds", "curves", "generate", "chat", "export", "register"):
         assert f"\n  {name} " in result.stdout
 
 

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +404,31 @@ def test_a_signal_lets_the_work_in_a_copy_end_and_is_raised_then(checkout: Path,
         signal.signal(signal.SIGINT, before)
     assert heard == ["ready False", "kept True"]
     assert stopped.value.exit_code == 128 + number
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_nothing_goes_on_when_the_command_itself_is_killed(checkout: Path) -> None:
+    copy = ProjectCopy(checkout, checkout / "copy", checkout / "cache")
+    copy.refresh({})
+    (copy.folder / "src" / "worker.py").write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)")
+    runs_it = (
+        "from pathlib import Path; from groundup.repeats.project_copy import ProjectCopy\n"
+        f"copy = ProjectCopy(Path({str(checkout)!r}), Path({str(copy.folder)!r}), Path('cache'))\n"
+        "copy._run(lambda line: print(line, end='', flush=True), 'worker')"
+    )
+    command = subprocess.Popen([sys.executable, "-c", runs_it], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert command.stdout is not None
+    with command:
+        worker = int(command.stdout.readline())
+        assert Path(f"/proc/{worker}").exists()
+        command.kill()
+    for _ in range(600):
+        stat = Path(f"/proc/{worker}/stat")
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("it went on")
 
 
 def test_a_signal_between_two_commands_starts_no_second(checkout: Path) -> None:

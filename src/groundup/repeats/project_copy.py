@@ -5,6 +5,7 @@ made already, a download or a pretrained model, is not made again.
 """
 
 import contextlib
+import ctypes
 import io
 import os
 import shutil
@@ -31,6 +32,7 @@ PIPELINE = (Path("dvc.yaml"), Path(".dvcignore"), Path(".dvc/config"))
 LOG = Path("repro.log")
 OF_A_STAGE = ("DVC_ROOT", "DVC_STAGE")  # what dvc tells the stage that it runs
 LONGEST_REASON = 300
+PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that comes when the parent dies
 
 Tell = Callable[[str], None]
 
@@ -142,6 +144,7 @@ class ProjectCopy:
                 encoding="utf-8",
                 errors="replace",
                 process_group=0,  # so that dvc and its stage hear a signal at the same time, and once
+                preexec_fn=_end_with_parent,
             )
             group.append(process.pid)
             assert process.stdout is not None, "it is a pipe"
@@ -160,6 +163,12 @@ class ProjectCopy:
             "MLFLOW_TRACKING_URI": tracking_uri(),
             "GROUNDUP_MIRROR": str(Path(mirror).resolve()) if mirror else "",
         }
+
+
+def _end_with_parent() -> None:
+    """If this process is killed, let dvc end too, whose trainer then keeps its state and ends (train/resume.py)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextlib.contextmanager
