@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary track register judge clean clean-checkpoints
+.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary seeds curves track register judge clean clean-checkpoints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -87,6 +87,14 @@ compare: $(RUNTIME) ## Show what changed since the last commit: parameters and f
 
 summary: $(RUNTIME) ## Show the headline figures of the last run
 	@groundup summary
+
+N ?= 5
+seeds: $(RUNTIME) ## Run the pipeline over N=5 seeds, one after the other: mean, deviation, and what is only noise
+	@groundup seeds --n $(N) $(if $(DATA_SEEDS),--data-seeds)
+
+ROWS ?= 10,30,100,300,all
+curves: $(RUNTIME) ## Fine-tune the classifier on ROWS=10,30,100,300,all labelled rows, with and without pretraining
+	@groundup curves --rows $(ROWS)
 
 track: $(RUNTIME) ## Write the finished pipeline to MLflow again, from its files
 	groundup track

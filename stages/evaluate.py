@@ -28,6 +28,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     from groundup.report.verdicts import verdicts_of
     from groundup.report.write import write_evaluation
     from groundup.tasks.classify import LabelledRows
+    from groundup.tasks.fewer_rows import drawn_rows
     from groundup.tasks.instruct import InstructionRows
     from groundup.train.precision import prepare_runtime
 
@@ -36,6 +37,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     checker = story_checker(params.data.corpus, params.data.sample.seed, params.data.sample.world_size)
     language = evaluate_language_model(PRETRAINED, SPLITS / "corpus", settings, params.seed, device, checker)
     messages = {side: LabelledRows.load(SPLITS / "messages" / side) for side in SIDES}
+    messages["train"] = drawn_rows(messages["train"], params.finetune_cls.train_rows, params.seed)
     classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, params.seed, device)
     train, test = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "test"))
     instruct = evaluate_instructions(INSTRUCTED, test, train.rows, settings, params.seed, device)

@@ -120,6 +120,48 @@ def summary() -> None:
         print_summary(Path("reports"))
 
 
+@contextlib.contextmanager
+def _repeated_runs() -> Iterator[Any]:
+    """Gives what tells of runs that go on; a signal that stops them is one line, and its own exit code."""
+    from groundup.console import say
+    from groundup.errors import StoppedBySignal
+
+    with said_in_one_line():
+        try:
+            yield say
+        except StoppedBySignal as stopped:
+            say(f"stopped by {stopped}; what was finished is kept, and the same command goes on from there")
+            sys.exit(stopped.exit_code)
+
+
+@main.command()
+@click.option("--n", type=click.IntRange(min=2), default=5, show_default=True, help="How many seeds.")
+@click.option("--data-seeds", is_flag=True, help="Make the generated texts anew for each seed, too.")
+def seeds(n: int, data_seeds: bool) -> None:
+    """Run the pipeline over N seeds, each with a split of its own, and tell differences from noise."""
+    with _repeated_runs() as say:
+        from groundup.repeats.seeds import SEEDS_REPORT, run_seeds
+        from groundup.repeats.terminal import print_seeds
+
+        result = run_seeds(Path(), n, data_seeds, say)
+        print_seeds(result)
+    click.echo(f"The same with every digit: {SEEDS_REPORT}/summary.json and seeds.md")
+    sys.exit(1 if result.failed else 0)
+
+
+@main.command()
+@click.option("--rows", default="10,30,100,300,all", show_default=True, help="Numbers of labelled rows.")
+def curves(rows: str) -> None:
+    """Fine-tune the classifier on fewer labelled rows, with and without pretraining, beside its baselines."""
+    with _repeated_runs() as say:
+        from groundup.repeats.curves import CURVES_REPORT, HOW, cells, headings, numbers_of_rows, run_curves, sentences
+        from groundup.repeats.terminal import print_table
+
+        points = run_curves(Path(), numbers_of_rows(rows), say)
+        print_table(HOW, headings(points), cells(points), sentences(points), right_from=0)
+    click.echo(f"Table, picture and page: {CURVES_REPORT}/")
+
+
 def _sampling(temperature: float, top_k: int, top_p: float) -> Any:
     from groundup.generate import Sampling
 

@@ -212,6 +212,9 @@ class FinetuneClsParams(TrainingParams):
     `positive_label` is one of two labels; with more it is empty, and `threshold_for` has no use.
 
     Before it learns to tell the classes apart, the model learns for `language_steps` steps to write such messages.
+
+    `train_rows` is how many labelled rows it learns the classes from, 0 for all; writing reads all, but no labels.
+    `from_random` trains a model with random weights in the same way, to show what pretraining buys.
     """
 
     language_steps: Count
@@ -224,6 +227,8 @@ class FinetuneClsParams(TrainingParams):
     class_balance: Literal["natural", "balanced"]
     positive_label: str
     threshold_for: Literal["accuracy", "f1"]
+    train_rows: Count
+    from_random: bool
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ CASES = {
     "mistyped": ({"model__d_model": "16"}, "model.d_model has a wrong value; got 16; allowed: a valid integer"),
     "not a number": ({"pretrain__learning_rate": math.nan}, "pretrain.learning_rate has a wrong value; got nan"),
     "out of range": ({"finetune_cls__batch_size": 0}, "finetune_cls.batch_size has a wrong value; got 0"),
+    "fewer rows than none": ({"finetune_cls__train_rows": -1}, "finetune_cls.train_rows has a wrong value; got -1"),
     "not divisible": ({"model__n_heads": 3}, "model.d_model is not divisible by model.n_heads"),
     "stride": ({"evaluate__window_stride": 33}, "evaluate.window_stride is longer than model.context_length"),
     "context": ({"evaluate__response_tokens": 32}, "evaluate.response_tokens does not fit into model.context_length"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from groundup.files import read_json
-from groundup.train.checkpoint import load_model
+from groundup.train.checkpoint import load_classifier, load_model
 
 INSTRUCTED = "models/instructed/"
 
@@ -43,6 +43,60 @@ def test_the_second_training_stands_beside_the_first_and_leaves_it_as_it_is(pret
     assert metrics["from_random"]["best"]["loss_nats"] != metrics["best"]["loss_nats"]
     pretrained.set(finetune_instruct__from_random=False)
     assert instructed_files(pretrained) == alone  # nothing stays of a comparison that is no longer asked for
+
+
+CLASSIFIER = "models/classifier/"
+
+
+def classifier_files(project) -> dict[str, bytes]:
+    made = project.run("finetune-cls")
+    assert made.exit_code == 0, made.output
+    return {name: data for name, data in project.results().items() if name.startswith(CLASSIFIER)}
+
+
+def test_the_second_classifier_stands_beside_the_first_and_leaves_it_as_it_is(pretrained):
+    pretrained.set(finetune_cls__language_steps=2, finetune_cls__language_batch_size=1)
+    alone = classifier_files(pretrained)
+    assert not any("from_random" in name for name in alone)
+    pretrained.set(finetune_cls__from_random=True)
+    both = classifier_files(pretrained)
+    assert {name: data for name, data in both.items() if "from_random" not in name} == alone
+    folder = pretrained.folder / CLASSIFIER
+    taught, _, _ = load_classifier(folder)
+    beginner, _, facts = load_classifier(folder / "from_random")
+    assert beginner.config == taught.config
+    assert facts["labels"] == ["ham", "spam"]
+    assert both[f"{CLASSIFIER}from_random/model.safetensors"] != both[f"{CLASSIFIER}model.safetensors"]
+    metrics = read_json(pretrained.folder / "reports" / "finetune_cls" / "metrics.json")
+    assert metrics["from_random"]["steps"] == metrics["steps"]
+    assert metrics["from_random"]["writing"]["steps"] == metrics["writing"]["steps"] == 2
+    assert metrics["from_random"]["best"]["loss_nats"] != metrics["best"]["loss_nats"]
+    pretrained.set(finetune_cls__from_random=False)
+    assert classifier_files(pretrained) == alone
+
+
+def test_fewer_labelled_rows_make_another_classifier_and_baselines_see_no_more_of_them(pretrained):
+    pretrained.set(finetune_cls__train_rows=4, finetune_cls__from_random=True)
+    fewer = classifier_files(pretrained)
+    metrics = read_json(pretrained.folder / "reports" / "finetune_cls" / "metrics.json")
+    assert metrics["rows"] == 4
+    assert pretrained.run("finetune-instruct").exit_code == 0
+    figures = []
+    for rows in (4, 0):  # the classifiers stay, so that what changes is what the baselines learned from
+        pretrained.set(finetune_cls__train_rows=rows)
+        made = pretrained.run("evaluate")
+        assert made.exit_code == 0, made.output
+        figures.append(read_json(pretrained.folder / "reports" / "summary.json")["classifier"])
+    assert figures[0]["from_random"] == figures[1]["from_random"]
+    assert figures[0]["baselines"]["tfidf_logreg"] != figures[1]["baselines"]["tfidf_logreg"]
+    assert set(figures[0]["from_random"]) == {*figures[0]["baselines"]["char_svm"], "p_value"}
+    assert classifier_files(pretrained) != fewer
+
+
+def test_a_class_that_would_have_no_row_is_refused(pretrained):
+    pretrained.set(finetune_cls__train_rows=1)
+    (line,) = pretrained.refuses("finetune-cls")
+    assert "finetune_cls.train_rows leaves a class without a row; got 1; allowed: 2 or more" in line
 
 
 @pytest.fixture

@@ -31,12 +31,14 @@ FLOORS = {
     "groundup.use": 4,
     "groundup.registry": 4,
     "groundup.judge": 4,
+    "groundup.repeats": 4,
     "groundup.cli": 5,
     "stages": 5,
 }
 # The single files of floor 0 lean on each other; the report measures with the tasks' own losses, and the terminal sorts
 # messages as they do, never the reverse. A registered model answers as the terminal does, with an interval from the
 # same losses and the same metrics. The judge's scores get the same intervals, and are said in the same words.
+# Repeated runs are measured as the evaluation measures.
 SIDEWAYS = {
     *((lower, upper) for lower in FLOORS for upper in FLOORS if FLOORS[lower] == FLOORS[upper] == 0),
     ("groundup.evaluation", "groundup.tasks"),
@@ -45,6 +47,7 @@ SIDEWAYS = {
     ("groundup.use", "groundup.tasks"),
     ("groundup.judge", "groundup.evaluation"),
     ("groundup.judge", "groundup.report"),
+    *(("groundup.repeats", f"groundup.{lower}") for lower in ("tasks", "evaluation", "report")),
     *(("groundup.registry", f"groundup.{lower}") for lower in ("use", "tasks", "evaluation", "report")),
 }
 APART = "groundup.reference"

@@ -110,6 +110,8 @@ def classifier_settings(**changes: Any) -> FinetuneClsParams:
         "class_balance": "natural",
         "positive_label": "spam",
         "threshold_for": "accuracy",
+        "train_rows": 0,
+        "from_random": False,
     }
     return FinetuneClsParams(**{**_TRAINING, **own, **changes})
 

@@ -86,7 +86,8 @@ FROM_RANDOM = {
 # As it is where the texts come from the sample world, whose best possible scores are known.
 SAMPLE_WORLD = SUMMARY | {
     "language_model": SUMMARY["language_model"] | BESIDE_THE_FLOOR,
-    "classifier": SUMMARY["classifier"] | {"best_possible": 0.9873},
+    "classifier": SUMMARY["classifier"]
+    | {"best_possible": 0.9873, "from_random": CLASSIFIER | {"accuracy": 0.6903, "f1": 0.4401, "versus": VERSUS}},
     "instruct": SUMMARY["instruct"]
     | {
         "facts_exact_match": 0.4242,
@@ -327,9 +328,29 @@ def test_the_sample_world_s_figures_stand_in_the_report() -> None:
     assert len(tables) == 7  # in short, stories, four of the classifier, by kind: none is broken
 
 
+@pytest.mark.parametrize(
+    ("p_value", "said"),
+    [
+        (0.0312, "Two equally good classifiers would seldom differ so much"),
+        (0.31, "On 517 messages that is no difference beyond chance"),
+    ],
+)
+def test_what_pretraining_buys_the_classifier_is_said_and_whether_chance_can_do_as_much(
+    p_value: float, said: str
+) -> None:
+    versus = VERSUS | {"low": 0.01, "high": 0.2, "mcnemar_p": p_value}
+    beginner = SAMPLE_WORLD["classifier"]["from_random"] | {"versus": versus}
+    classifier = SAMPLE_WORLD["classifier"] | {"from_random": beginner}
+    report = render(summary=SAMPLE_WORLD | {"classifier": classifier})
+    assert "### What pretraining buys the classifier\n\nPretraining buys +12.2 points of accuracy: 81.2 %" in report
+    assert "begins with random weights (F1 0.582 against 0.440)." in report
+    assert said in report
+    assert f"McNemar's p {p_value:.3f}" in report
+
+
 def test_kinds_are_shown_without_a_model_from_random_weights() -> None:
     instruct = {key: value for key, value in SAMPLE_WORLD["instruct"].items() if key != "from_random"}
-    report = render(summary=SAMPLE_WORLD | {"instruct": instruct})
+    report = render(summary=SAMPLE_WORLD | {"instruct": instruct, "classifier": SUMMARY["classifier"]})
     assert "| fact | 41 | 39 | 42.4 % (35.4 % to 51.4 %) | 0.810 | 0.790 |" in report.splitlines()
     assert "| | exact match on facts | 42.4 % | of 41 facts that instruction training never asked for |" in report
     assert "random weights" not in report

@@ -19,6 +19,7 @@ from groundup.evaluation.baselines import (
 from groundup.evaluation.calibration import calibration_figures, fit_temperature, with_temperature
 from groundup.evaluation.comparison import versus_figures
 from groundup.evaluation.evaluated import Evaluated
+from groundup.evaluation.from_random import from_random
 from groundup.evaluation.metrics import classifier_figures, resampled_bounds
 from groundup.evaluation.slices import slice_figures
 from groundup.tasks.classes import Classes, label_numbers
@@ -74,6 +75,9 @@ def evaluate_classifier(
     for name, baseline in BASELINES.items():
         on_validation, probabilities[name] = baseline(train, validation, test.texts)
         rules[name] = with_best_threshold(classes, labels["validation"], on_validation, facts["threshold_for"])
+    beginner = from_random(folder, test, device)
+    for name, (rule, told) in beginner.items():
+        rules[name], probabilities[name] = rule, told
     called = {name: rules[name].called(each) for name, each in probabilities.items()}
 
     def figures(name: str) -> dict[str, Any]:
@@ -84,12 +88,16 @@ def evaluate_classifier(
     def versus(name: str) -> dict[str, Any]:
         return versus_figures(wanted, called[GPT], called[name], classes, settings.confidence, seed)
 
+    def beside(name: str) -> dict[str, Any]:
+        return figures(name) | {"versus": versus(name)}
+
     temperature = fit_temperature(labels["validation"], validation_logits.double().numpy())
     scaled = with_temperature(logits.double().numpy(), temperature)
     result = figures(GPT) | {
         "rows": len(wanted),
         "confidence": settings.confidence,
-        "baselines": {name: figures(name) | {"versus": versus(name)} for name in probabilities if name != GPT},
+        "baselines": {name: beside(name) for name in ("majority", *BASELINES)},
+        **{name: beside(name) for name in beginner},
         "calibration": {"temperature": temperature} | calibration_figures(wanted, probabilities[GPT], scaled, classes),
         "slices": slice_figures(test.texts, wanted, called[GPT], classes, settings.confidence),
     }
@@ -110,4 +118,8 @@ def evaluate_classifier(
             test.texts, test.labels, called[GPT], classes.told(probabilities[GPT]), strict=True
         )
     ]
-    return Evaluated(result, samples), ClassifierScores(classes, wanted, probabilities, called, scaled)
+    shown = (GPT, "majority", *BASELINES)
+    scores = ClassifierScores(
+        classes, wanted, {name: probabilities[name] for name in shown}, {name: called[name] for name in shown}, scaled
+    )
+    return Evaluated(result, samples), scores

@@ -169,6 +169,23 @@ def versus_words(versus: Mapping[str, float]) -> str:
     return f"{difference} {bounds} (McNemar's test: {chance})."
 
 
+def classifier_gain_words(classifier: Row) -> str:
+    """What pretraining buys the classifier, in two sentences; it was trained from random weights too."""
+    other = classifier["from_random"]
+    gain = 100 * (classifier["accuracy"] - other["accuracy"])
+    return (
+        f"Pretraining buys {gain:+.1f} points of accuracy: {percent(classifier['accuracy'])}, and "
+        f"{percent(other['accuracy'])} if the same training begins with random weights "
+        f"(F1 {f1_of(classifier):.3f} against {f1_of(other):.3f}). "
+        + (
+            f"Two equally good classifiers would seldom differ so much on {classifier['rows']} messages"
+            if verdict(other["versus"], classifier["confidence"])
+            else f"On {classifier['rows']} messages that is no difference beyond chance"
+        )
+        + f" (McNemar's p {other['versus']['mcnemar_p']:.3f})."
+    )
+
+
 def picked(rows: Sequence[Row], n: int, *wanted: Callable[[Row], bool]) -> list[Row]:
     """The first row of each sort that is wanted, where there is one, and others from the front to make up n."""
     chosen: list[int] = []

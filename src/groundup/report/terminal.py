@@ -15,7 +15,15 @@ from groundup.errors import shorten
 from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
 from groundup.report import say
-from groundup.report.say import comparison_words, f1_of, gain_words, percent, picked, unseen_classes
+from groundup.report.say import (
+    classifier_gain_words,
+    comparison_words,
+    f1_of,
+    gain_words,
+    percent,
+    picked,
+    unseen_classes,
+)
 
 VERDICTS_SHOWN = 3
 SHOWN = 3  # samples of each model
@@ -169,6 +177,8 @@ def _classifier_words(figures: Mapping[str, Any]) -> Iterator[str]:
     yield f"Simple ways: {', '.join(simple)}."
     if compared := comparison_words(figures, SIMPLE_WAYS):
         yield compared
+    if "from_random" in figures:
+        yield classifier_gain_words(figures)
     if "per_class" in figures:
         yield from _class_words(figures)
 

@@ -19,6 +19,7 @@ from groundup.report.classifier_files import curves_of, mistakes_of, write_class
 from groundup.report.plots import plot_confusion, plot_loss_by_position, plot_losses, plot_roc
 from groundup.report.say import (
     classifier_columns,
+    classifier_gain_words,
     f1_of,
     gain_words,
     of_every_kind,
@@ -118,11 +119,17 @@ def render_report(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"indented": indented, "literal": literal, "percent": lambda value: f"{100 * value:.1f} %"}
-    environment.globals |= {"trainings": TRAININGS}
-    environment.globals |= {"language": language_words}
-    environment.globals |= {"gain_words": gain_words, "columns": classifier_columns(classifier.figures), "f1_of": f1_of}
-    environment.globals |= {"say": say, "fewest_rows": FEWEST_ROWS}
-    environment.globals["versus_words"] = versus_words
+    environment.globals |= {
+        "trainings": TRAININGS,
+        "language": language_words,
+        "say": say,
+        "fewest_rows": FEWEST_ROWS,
+        "columns": classifier_columns(classifier.figures),
+        "classifier_gain_words": classifier_gain_words,
+        "gain_words": gain_words,
+        "versus_words": versus_words,
+        "f1_of": f1_of,
+    }
     weakest = weakest_answers(instruct.samples, SHOWN_WEAK_ANSWERS)
     template = environment.get_template("report.md.jinja")
     return template.render(

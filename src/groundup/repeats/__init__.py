@@ -1,0 +1,1 @@
+"""The pipeline again: over seeds, and over numbers of labelled rows."""
