@@ -167,7 +167,7 @@ def render_html(reports: Path, folder: Path, settings: Mapping[str, Any], pinned
         summary=summary,
         split=split,
         language=language_part(files, summary["language_model"]),
-        classifier=classifier_part(files, summary["classifier"], split),
+        classifier=classifier_part(files, summary["classifier"], split, settings),
         instruct=instruct_part(files, summary["instruct"]),
         glimpse=glimpse_part(files),
         data=data_part(files, split, settings),
@@ -299,7 +299,7 @@ def classifier_verdict(figures: Figures) -> Verdict:
         sentence += f" {_capital(best)}, the best of the simple ways, {_compared(points, within)}"
     if "best_possible" in figures:
         marks.append(Mark("best possible", figures["best_possible"], percent(figures["best_possible"]), "bound"))
-    lowest = min(mark.low if mark.low is not None else mark.value for mark in marks)
+    lowest = min(min(mark.value, mark.low or mark.value) for mark in marks)
     return Verdict(
         "Classifier",
         "classifier",
@@ -308,7 +308,7 @@ def classifier_verdict(figures: Figures) -> Verdict:
         "accuracy",
         interval(figures, "accuracy", percent),
         marks,
-        math.floor(10 * lowest) / 10 if lowest < 1 else 0.9,
+        min(0.9, math.floor(10 * lowest) / 10),
         1.0,
         "more is better",
     )
@@ -465,13 +465,13 @@ def story_parts(story: Figures) -> dict[str, Any]:
 # --- the classifier
 
 
-def classifier_part(files: Files, figures: Figures, split: Figures) -> dict[str, Any]:
+def classifier_part(files: Files, figures: Figures, split: Figures, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = [("this model", "own", figures)]
     others = [(name, "other", row) for name, row in baselines_with(figures, "accuracy").items()]
     everyone = own + sorted(others, key=lambda each: -float(each[2]["accuracy"]))
     columns = [column for column in classifier_columns(figures) if all(column[1] in row for _, _, row in everyone)]
     samples = files.samples("classifier_samples.json")
-    labels = class_labels(figures, files, samples)
+    labels = class_labels(figures, files, settings.get("finetune_cls.positive_label", ""))
     wrong = [row for row in samples if not row["right"]]
     sure = figures.get("threshold", 0.0)
     return {
@@ -488,7 +488,7 @@ def classifier_part(files: Files, figures: Figures, split: Figures) -> dict[str,
             }
             for name, kind, row in everyone
         ],
-        "positive": labels[-1] if len(labels) == 2 else "",
+        "positive": labels[-1] if labels and "per_class" not in figures else "",
         "f1": f1_of(figures),
         "shares": split.get("messages", {}).get("shares", {}).get("test", {}),
         "copies_left_out": split.get("messages", {}).get("copies_left_out"),
@@ -519,19 +519,13 @@ def classifier_part(files: Files, figures: Figures, split: Figures) -> dict[str,
     }
 
 
-def class_labels(figures: Figures, files: Files, samples: Sequence[Figures]) -> list[str]:
+def class_labels(figures: Figures, files: Files, positive: str) -> list[str]:
     """The names of the classes; of two the positive one last."""
     if "per_class" in figures:
         return list(figures["per_class"])
-    found = {row[key] for row in files.rows(files.reports / "confusion.csv") for key in ("is", "called")}
-    found |= {row["label"] for row in samples}
-    names = sorted(found)
-    if len(names) != 2:
-        return names
-    positives = figures.get("confusion", {})
-    of_positive = positives.get("true_positive", 0) + positives.get("false_negative", 0)
-    has = Counter(row["is"] for row in files.rows(files.reports / "confusion.csv"))
-    return names if has[names[1]] == of_positive else names[::-1]
+    rows = files.rows(files.reports / "confusion.csv")
+    names = {row[key] for row in rows for key in ("is", "called")} | {positive}
+    return sorted(names - {positive, ""}) + ([positive] if positive else [])
 
 
 def confusion(files: Files, labels: Sequence[str]) -> dict[str, Any] | None:
