@@ -49,18 +49,24 @@ FULL_SUMMARY: dict[str, Any] = {
     | {
         "bits_per_byte_low": 1.9123,
         "bits_per_byte_high": 2.0456,
-        "baselines": {"kneser_ney": {"bits_per_byte": 2.3456}, "some_other": {"bits_per_byte": 3.4561}},
+        "baselines": {"ngram": {"bits_per_byte": 2.3456}, "some_other": {"bits_per_byte": 3.4561}},
     },
     "classifier": SMALL_SUMMARY["classifier"]
     | {
         "best_possible": 0.9873,
-        "brier": 0.0432,
+        "confidence": 0.95,
+        "calibration": {"temperature": 1.3579, "brier": 0.0432, "brier_scaled": 0.0321, "ece": 0.0123},
         "confusion": {"true_negative": 2, "false_positive": 0, "false_negative": 1, "true_positive": 1},
-        "slices": {"with_digits": {"rows": 31, "accuracy": 0.7742, "accuracy_low": 0.6021, "accuracy_high": 0.8861}},
+        "slices": {
+            "with_digits": {"rows": 31, "accuracy": 0.7742, "accuracy_low": 0.6021, "accuracy_high": 0.8861},
+            "length_quarter_1": {"rows": 129, "accuracy": 0.6512, "shortest": 3, "longest": 17},
+        },
     },
     "instruct": SMALL_SUMMARY["instruct"]
     | {
         "rouge_l": 0.5123,
+        "checkable": {"rows": 57, "exact_match": 0.4737, "low": 0.3499, "high": 0.6009},
+        "new_answers": {"rows": 19, "exact_match": 0.2632, "low": 0.1181, "high": 0.4879},
         "facts_exact_match": 0.4242,
         "by_kind": {"fact": {"rows": 41, "exact_match": 0.4242}, HOSTILE: {"rows": 72, "exact_match": 0.3131}},
         "from_random": {

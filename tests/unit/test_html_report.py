@@ -339,7 +339,10 @@ def test_each_model_has_a_verdict_beside_what_it_is_compared_with() -> None:
     language, classifier, instruct = verdicts(FULL_SUMMARY)
     assert [mark.kind for mark in language.marks] == ["own", "other", "other", "bound"]
     assert language.interval == "1.912 to 2.046"
-    assert "20.1" in language.sentence
+    assert (
+        "20.1" in language.sentence
+        and "15\N{NARROW NO-BREAK SPACE}% fewer than the best simple way" in language.sentence
+    )
     assert [mark.name for mark in classifier.marks] == [
         "this model",
         "majority class",
@@ -358,7 +361,7 @@ def test_a_model_that_a_baseline_beats_is_not_praised() -> None:
     summary["language_model"]["baselines"] = {"xz": {"bits_per_byte": 1.5}}
     language, classifier, _ = verdicts(summary)
     assert classifier.sentence.endswith("is 13.9 points more often right.")
-    assert "33\N{NARROW NO-BREAK SPACE}% more bits than xz" in language.sentence
+    assert "33\N{NARROW NO-BREAK SPACE}% more than the best simple way, xz" in language.sentence
 
 
 # --- parts

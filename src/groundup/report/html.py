@@ -43,13 +43,25 @@ BASELINES = {
     "naive_bayes": "naive Bayes",
     "tfidf_logreg": "TF-IDF + logistic regression",
     "char_svm": "character n-gram SVM",
-    "word_char_svm": "word + character n-gram SVM",
-    "from_random": "GPT from random weights",
-    "kneser_ney": "Kneser-Ney n-grams",
-    "ngram": "Kneser-Ney n-grams",
-    "zstd": "zstd",
-    "xz": "xz",
+    "svm": "n-gram SVM",
+    "unigram": "how frequent each token is",
+    "ngram": "counting tokens in a row (Kneser-Ney)",
+    "xz": "xz, after the train text",
+    "xz_alone": "xz, on its own",
+    "bzip2_alone": "bzip2, on its own",
 }
+FROM_RANDOM = "the same, from random weights"
+SLICES = {
+    "length_quarter_1": "shortest quarter",
+    "length_quarter_2": "second quarter by length",
+    "length_quarter_3": "third quarter by length",
+    "length_quarter_4": "longest quarter",
+    "with_urls": "with a web address",
+    "without_urls": "without a web address",
+    "with_capitals": "with a word in capitals",
+    "without_capitals": "without a word in capitals",
+}
+CALIBRATION = {"brier": "Brier score", "ece": "expected calibration error", "loss_nats": "loss (nats per message)"}
 LEVELS = {"warning": "Warning", "note": "Note", "good": "Good"}
 SHOWN_STORIES, SHOWN_MISTAKES, SHOWN_ANSWERS, SHOWN_PAIRS, SHOWN_CURVES = 4, 8, 6, 15, 6
 SHOWN_BREAK = 12  # characters that are marked where a story breaks a rule, and the rest of the word
@@ -223,6 +235,11 @@ def baselines_with(figures: Figures, key: str) -> dict[str, Figures]:
     return {baseline_name(name): row for name, row in found.items() if isinstance(row, Mapping) and key in row}
 
 
+def maybe_chance(versus: Figures, confidence: float) -> bool:
+    """Whether chance can account for a difference in accuracy: by its interval or by McNemar's test."""
+    return bool(versus["low"] <= 0 <= versus["high"] or versus.get("mcnemar_p", 0.0) >= round(1 - confidence, 12))
+
+
 # --- what was run, and the verdicts
 
 
@@ -260,10 +277,14 @@ def language_verdict(figures: Figures) -> Verdict:
             if more >= 0
             else "It needs no more bits for unseen text than one who knows every rule it was made by."
         )
-    elif others:
+    if others:
         name, row = min(others.items(), key=lambda each: float(each[1]["bits_per_byte"]))
         share = 1 - bits / row["bits_per_byte"]
-        sentence = f"Unseen text takes it {percent(abs(share), 0)} {'fewer' if share > 0 else 'more'} bits than {name}."
+        compared = f"{percent(abs(share), 0)} {'fewer' if share > 0 else 'more'} than the best simple way, {name}."
+        if "ratio_to_floor" in figures:
+            sentence = f"{sentence.removesuffix('.')}, and {compared}"
+        else:
+            sentence = f"It needs {digits(bits)} bits for each byte of unseen text, {compared}"
     highest = max(mark.high or mark.value for mark in marks)
     if len(marks) == 1:
         marks.append(Mark("plain bytes", 8.0, "8.000"))
@@ -296,6 +317,8 @@ def classifier_verdict(figures: Figures) -> Verdict:
         best = max(rivals, key=lambda name: float(rivals[name]))
         points = 100 * (accuracy - rivals[best])
         within = figures["accuracy_low"] <= rivals[best] <= figures["accuracy_high"]
+        if "versus" in others[best]:
+            within = maybe_chance(others[best]["versus"], figures.get("confidence", 0.95))
         sentence += f" {_capital(best)}, the best of the simple ways, {_compared(points, within)}"
     if "best_possible" in figures:
         marks.append(Mark("best possible", figures["best_possible"], percent(figures["best_possible"]), "bound"))
@@ -467,6 +490,8 @@ def story_parts(story: Figures) -> dict[str, Any]:
 
 def classifier_part(files: Files, figures: Figures, split: Figures, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = [("this model", "own", figures)]
+    if "accuracy" in figures.get("from_random", {}):
+        own.append((FROM_RANDOM, "other", figures["from_random"]))
     others = [(name, "other", row) for name, row in baselines_with(figures, "accuracy").items()]
     everyone = own + sorted(others, key=lambda each: -float(each[2]["accuracy"]))
     columns = [column for column in classifier_columns(figures) if all(column[1] in row for _, _, row in everyone)]
@@ -482,6 +507,7 @@ def classifier_part(files: Files, figures: Figures, split: Figures, settings: Ma
             {
                 "name": name,
                 "kind": kind,
+                "versus": versus_words(row["versus"]) if "versus" in row else "",
                 "cells": [
                     (_spacing(written)(row[key]), interval(row, key, _spacing(written))) for _, key, written in columns
                 ],
@@ -498,19 +524,15 @@ def classifier_part(files: Files, figures: Figures, split: Figures, settings: Ma
         "roc": roc(files, figures),
         "precision_recall": precision_recall(files),
         "reliability": reliability(files),
+        "compared": any("versus" in row for _, _, row in everyone),
+        "temperature": figures.get("calibration", {}).get("temperature"),
         "calibration": [
-            (words, digits(figures[key], 4), interval(figures, key, lambda value: digits(value, 4)))
-            for words, key in (
-                ("Brier score", "brier"),
-                ("expected calibration error", "calibration_error"),
-                ("expected calibration error", "expected_calibration_error"),
-                ("after temperature scaling", "calibration_error_scaled"),
-                ("temperature", "temperature"),
-            )
-            if isinstance(figures.get(key), float | int)
+            (words, *(figures["calibration"].get(f"{key}{ending}") for ending in ("", "_scaled")))
+            for key, words in CALIBRATION.items()
+            if key in figures.get("calibration", {})
         ],
         "slices": [
-            {"name": name.replace("_", " "), **row}
+            {"name": SLICES.get(name, name.replace("_", " ")), **row}
             for name, row in figures.get("slices", {}).items()
             if isinstance(row, Mapping) and "accuracy" in row
         ],
@@ -526,6 +548,14 @@ def class_labels(figures: Figures, files: Files, positive: str) -> list[str]:
     rows = files.rows(files.reports / "confusion.csv")
     names = {row[key] for row in rows for key in ("is", "called")} | {positive}
     return sorted(names - {positive, ""}) + ([positive] if positive else [])
+
+
+def versus_words(versus: Figures) -> str:
+    """How many points more this model is right than another, and within which bounds that lies."""
+    if "accuracy_difference" not in versus:
+        return ""
+    at, low, high = (f"{100 * versus[key]:+.1f}" for key in ("accuracy_difference", "low", "high"))
+    return f"{at} ({low} to {high})"
 
 
 def confusion(files: Files, labels: Sequence[str]) -> dict[str, Any] | None:
@@ -626,8 +656,8 @@ ANSWER_FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("ROUGE-L", "rouge_l", digits),
     ("ended by itself", "ended", percent),
     ("repeats itself", "repeats", percent),
-    ("length of the answer ÷ length wanted", "length_ratio", digits),
-    ("copied from a training answer", "memorised", percent),
+    ("words for each that was wanted, mean", "length_ratio_mean", digits),
+    ("wrong, and by heart from the training", "memorised", percent),
     ("loss of the right answers (nats per token)", "response_loss_nats", digits),
 )
 
@@ -651,9 +681,19 @@ def instruct_part(files: Files, figures: Figures) -> dict[str, Any]:
             for words, key, written in ANSWER_FIGURES
             if isinstance(figures.get(key), float | int)
         ],
+        "versus": other.get("versus", {}),
+        "parts": [
+            (words, figures[key])
+            for words, key in (
+                ("with one right answer", "checkable"),
+                ("whose answer no training row has", "new_answers"),
+            )
+            if figures.get(key, {}).get("rows")
+        ],
         "kinds": [
             {
                 "name": name,
+                "interval": interval(row, "exact_match", lambda value: percent(value, 0)),
                 "rows": row["rows"],
                 "exact_match": row["exact_match"],
                 "other": other.get("by_kind", {}).get(name, {}).get("exact_match"),
