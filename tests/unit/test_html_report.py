@@ -223,8 +223,8 @@ def test_no_figure_is_hard_coded(keys: tuple[str, ...], full: Path, tmp_path: Pa
         write_full(tmp_path / folder, summary)
     was, now = page(tmp_path / "was"), page(tmp_path / "is")
     assert was != now
-    # That random weights were asked as often stands in the list alone.
-    hidden = "from_random" in keys and keys[-1] == "rows"
+    # That random weights were asked as often stands in the list alone; the confidence is told from the settings.
+    hidden = ("from_random" in keys and keys[-1] == "rows") or keys[-1] == "confidence"
     assert (without_the_list(was) != without_the_list(now)) != hidden
 
 
@@ -339,10 +339,8 @@ def test_each_model_has_a_verdict_beside_what_it_is_compared_with() -> None:
     language, classifier, instruct = verdicts(FULL_SUMMARY)
     assert [mark.kind for mark in language.marks] == ["own", "other", "other", "bound"]
     assert language.interval == "1.912 to 2.046"
-    assert (
-        "20.1" in language.sentence
-        and "15\N{NARROW NO-BREAK SPACE}% fewer than the best simple way" in language.sentence
-    )
+    assert "20.1" in language.sentence
+    assert "15\N{NARROW NO-BREAK SPACE}% fewer than the best simple way" in language.sentence
     assert [mark.name for mark in classifier.marks] == [
         "this model",
         "majority class",
@@ -362,6 +360,19 @@ def test_a_model_that_a_baseline_beats_is_not_praised() -> None:
     language, classifier, _ = verdicts(summary)
     assert classifier.sentence.endswith("is 13.9 points more often right.")
     assert "33\N{NARROW NO-BREAK SPACE}% more than the best simple way, xz" in language.sentence
+
+
+def test_a_difference_inside_the_noise_is_called_that_where_the_two_were_compared() -> None:
+    """Also where the other's accuracy lies outside of this one's interval."""
+    summary = copy.deepcopy(SMALL_SUMMARY)
+    row = summary["classifier"]["baselines"]["tfidf_logreg"]
+    row["accuracy"] = 0.6999
+    sentences = []
+    for low, p_value in ((0.01, 0.001), (-0.01, 0.001), (0.01, 0.2)):
+        row["versus"] = {"accuracy_difference": 0.1126, "low": low, "high": 0.2, "mcnemar_p": p_value}
+        _, classifier, _ = verdicts(summary)
+        sentences.append("may be chance" in classifier.sentence)
+    assert sentences == [False, True, True]
 
 
 # --- parts
