@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary seeds curves track register judge clean clean-checkpoints
+.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary report seeds curves track register judge clean clean-checkpoints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -96,6 +96,11 @@ ROWS ?= 10,30,100,300,all
 curves: $(RUNTIME) ## Fine-tune the classifier on ROWS=10,30,100,300,all labelled rows, with and without pretraining
 	@groundup curves --rows $(ROWS)
 
+report: ## Open the report of the last run, where there is a browser, and say where it lies
+	@test -f reports/report.html || { echo "groundup: there is no report yet; to mend it: make repro" >&2; exit 1; }
+	@echo "-- $(CURDIR)/reports/report.html"
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then xdg-open reports/report.html; elif [ "$$(uname)" = Darwin ]; then open reports/report.html; fi >/dev/null 2>&1 || true
+
 track: $(RUNTIME) ## Write the finished pipeline to MLflow again, from its files
 	groundup track
 
@@ -111,5 +116,5 @@ clean-checkpoints: ## Remove the states that stopped trainings would go on from
 	rm -rf checkpoints
 
 clean: ## Remove what the pipeline made; downloads, DVC's cache and MLflow's store stay
-	rm -rf data/tokens data/splits models reports/evaluate checkpoints
+	rm -rf data/tokens data/splits models reports/evaluate reports/report.html checkpoints
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -4,26 +4,28 @@ from typing import Any
 
 from groundup.config import load_params
 from groundup.data.split import SIDES
-from groundup.files import folder_written_atomically, read_json
+from groundup.files import folder_written_atomically, read_json, write_text_atomically
+from groundup.report.say import HTML_FILE
 from groundup.report.tables import METRICS_FILE
 from groundup.tracking import StageRun
 from stages.common import stage
 from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
+# The report tells with which settings all stages ran.
+SETTINGS = ("seed", "data", "tokenize", "split", "model", "pretrain", "finetune_cls", "finetune_instruct", "evaluate")
 
-@stage(
-    "evaluate",
-    reads=(
-        *("seed", "evaluate", "data.corpus", "data.sample"),
-        *("split", "tokenize", "model", "pretrain", "finetune_cls", "finetune_instruct"),  # for the verdicts
-    ),
-)
+
+@stage("evaluate", reads=SETTINGS)
 def evaluate(params: Any, run: StageRun) -> None:
     """Write the test figures, baselines, samples, plots and the report."""
+    from groundup.data.token_store import TokenStore
     from groundup.evaluation.classifier import evaluate_classifier
+    from groundup.evaluation.glimpse import glimpse, write_glimpse
     from groundup.evaluation.instructions import evaluate_instructions
     from groundup.evaluation.language import evaluate_language_model
     from groundup.evaluation.stories import story_checker
+    from groundup.report.cards import write_cards
+    from groundup.report.html import render_html
     from groundup.report.record import record_reports
     from groundup.report.verdicts import verdicts_of
     from groundup.report.write import write_evaluation
@@ -41,13 +43,21 @@ def evaluate(params: Any, run: StageRun) -> None:
     classifier, scores = evaluate_classifier(CLASSIFIER, messages, settings, params.seed, device)
     train, test = (InstructionRows.load(SPLITS / "instructions" / side) for side in ("train", "test"))
     instruct = evaluate_instructions(INSTRUCTED, test, train.rows, settings, params.seed, device)
+    models, corpus = (PRETRAINED, CLASSIFIER, INSTRUCTED), TokenStore.load(SPLITS / "corpus" / "test")
+    seen = glimpse(models, corpus, messages["test"], test, settings, params.seed, device)
     split_report = read_json(REPORTS / "split" / METRICS_FILE)
     figures = {"language_model": language.figures, "classifier": classifier.figures, "instruct": instruct.figures}
-    verdicts = verdicts_of(REPORTS, figures, params, params.declared_values())
+    told = params.declared_values()
+    verdicts = verdicts_of(REPORTS, figures, params, told)
     with folder_written_atomically(EVALUATION) as folder:
         summary = write_evaluation(REPORTS, folder, language, classifier, scores, instruct, split_report, verdicts)
+        write_glimpse(folder, seen)
+        write_cards(REPORTS, folder, told)
+        write_text_atomically(REPORTS / HTML_FILE, render_html(REPORTS, folder, told))
     run.log_figures(summary)
     run.log_path(EVALUATION)
+    run.log_path(REPORTS / HTML_FILE)
+    run.describe(f"The report is the artifact `{HTML_FILE}`.")
     # So that plain `dvc repro` fills the pipeline's own run too.
     record_reports(load_params(), REPORTS, store=run.store)
 

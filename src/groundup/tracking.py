@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "groundup"
 EXITS_BY_SIGNAL = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+DESCRIPTION = "mlflow.note.content"  # the tag that the UI shows as a run's description
 OFF = "off"  # MLFLOW_TRACKING_URI=off tracks nothing
 
 # With MLflow's own defaults a server that is down blocks each call for 248 seconds.
@@ -322,6 +323,10 @@ class StageRun:
             lambda run_id: self.store.log_figures(run_id, {f"final.{key}": value for key, value in flat.items()})
         )
 
+    def describe(self, note: str) -> None:
+        """The run's description, which the UI shows above its figures."""
+        self.attempt(lambda run_id: self.store.client.set_tag(run_id, DESCRIPTION, note))
+
     def log_path(self, path: Path) -> None:
         """A file, or a folder under its own name, as an artifact."""
         self.attempt(lambda run_id: self.store.log_path(run_id, path), size_of(path))
@@ -404,6 +409,7 @@ def record_pipeline(
     artifacts: Sequence[Path],
     lock: Path | None,
     store: Store | None = None,
+    note: str = "",
 ) -> str | None:
     """Write a whole pipeline, from DVC's files, onto its parent run; doing so twice changes nothing.
 
@@ -411,6 +417,7 @@ def record_pipeline(
         curves: rows by step of each training; they stand on the parent as `stage/figure`, so that the UI compares
             pipelines in one chart.
         lock: DVC's lock file, whose hash becomes a tag.
+        note: what the run's description says; none if empty.
     Returns: the id of the run, or None if tracking is off or failed.
     """
     store = store or Store(PATIENCE_OF_A_PERSON_S)
@@ -426,6 +433,8 @@ def record_pipeline(
         store.log_figures(run_id, figures)
         for path in artifacts:
             store.log_path(run_id, path)
+        if note:
+            store.client.set_tag(run_id, DESCRIPTION, note)
         if lock is not None and lock.exists():
             store.client.set_tag(run_id, "dvc.lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest())
         store.end(run_id, "FINISHED")

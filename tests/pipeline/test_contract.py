@@ -26,6 +26,9 @@ STAGES: dict[str, dict[str, Any]] = PIPELINE["stages"]
 # MLflow is a mirror: a change in how it is written makes no result out of date.
 NO_DEP = SOURCE / "groundup" / "tracking.py"
 
+# Read, but made by no stage: it tells the report which versions are installed.
+PINNED = Path("constraints.txt")
+
 each_stage = pytest.mark.parametrize("name", STAGES)
 
 
@@ -154,7 +157,7 @@ def place(node: ast.expr, module: ModuleType) -> Path | None:
 
 
 def places_used(name: str) -> tuple[set[Path], set[Path]]:
-    """The paths in a stage's code: (all, those of folders that it writes)."""
+    """The paths in a stage's code: (all, those of folders and files that it writes)."""
     module = importlib.import_module(module_name(name))
     used, written, inner = set(), set(), set()
     for node in ast.walk(ast.parse(file_of_stage(name).read_text(encoding="utf-8"))):
@@ -165,11 +168,14 @@ def places_used(name: str) -> tuple[set[Path], set[Path]]:
             path = place(node.args[0], module)
             assert path is not None
             written.add(path)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "write_text_atomically":
+            path = place(node.args[0], module)
+            written |= set() if path is None else {path}  # others lie in a folder that is written
     return used, written
 
 
 @each_stage
-def test_the_outs_are_the_folders_that_the_code_writes(name: str) -> None:
+def test_the_outs_are_the_folders_and_files_that_the_code_writes(name: str) -> None:
     assert set(map(Path, entries(name, "outs"))) == places_used(name)[1]
 
 
@@ -180,14 +186,15 @@ def test_the_data_deps_are_the_places_that_the_code_uses(name: str) -> None:
     assert used
     # The whole of reports/ is passed to the writer of the evaluation, which reads and writes files in it.
     assert [str(path) for path in used if not any(touch(path, each) for each in known)] == []
-    origins = [*used, OWN_FOLDER]
+    origins = [*used, OWN_FOLDER, PINNED]
     assert [str(dep) for dep in data_deps(name) if not any(touch(dep, each) for each in origins)] == []
 
 
 @each_stage
 def test_every_data_dep_is_made_by_an_earlier_stage_or_is_the_users_own(name: str) -> None:
     before = [path for earlier in list(STAGES)[: list(STAGES).index(name)] for path in made_by(earlier)]
-    assert [str(dep) for dep in data_deps(name) if dep != OWN_FOLDER and not any(within(dep, p) for p in before)] == []
+    given = (OWN_FOLDER, PINNED)
+    assert [str(dep) for dep in data_deps(name) if dep not in given and not any(within(dep, p) for p in before)] == []
     if name == "download":
         assert data_deps(name) == [OWN_FOLDER]
 

@@ -538,7 +538,7 @@ def test_a_changed_parameter_of_evaluate_reruns_evaluate_only(
     assert ran == ["evaluate"]
     different = [name for name, digest in hashes(run.folder).items() if run.results.get(name) != digest]
     assert different
-    assert all(name.startswith("reports/evaluate/") for name in different)
+    assert all(name.startswith(("reports/evaluate/", "reports/report.html")) for name in different)
 
 
 def test_a_stage_warns_once_of_a_tracking_server_that_is_down(
@@ -692,6 +692,8 @@ def test_mlflow_has_models_samples_and_the_report_as_artifacts(mirror: Tracked, 
     report = "evaluate/report.md"
     for run in (child_of(mirror.after_repro, "evaluate"), parent_of(mirror.after_track)):
         assert run["artifacts"][report] == tracked.results[f"reports/{report}"]
+        assert run["artifacts"]["report.html"] == tracked.results["reports/report.html"]
+        assert "`report.html`" in run["tags"]["mlflow.note.content"]
 
 
 def test_tracking_the_same_pipeline_twice_changes_nothing(mirror: Tracked) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from groundup.config import Params
 from groundup.files import read_json
+from groundup.report.say import HTML_FILE
 from groundup.report.tables import METRICS_FILE, TRAIN_FILE, VALIDATION_FILE, read_table
 from groundup.tracking import Store, flat_figures, record_pipeline
 
@@ -30,7 +31,12 @@ def record_reports(params: Params, reports: Path, lock: Path | None = None, stor
         curves[stage] += [_renamed(row, "validation_") for row in validation]
     for stage in STAGES_WITH_METRICS:
         figures |= flat_figures(read_json(reports / stage / METRICS_FILE), f"final.{stage}.")
-    return record_pipeline(params, curves, figures, [reports / "evaluate", reports / "summary.json"], lock, store)
+    artifacts = [reports / "evaluate", reports / "summary.json"]
+    page = reports / HTML_FILE
+    if not page.exists():  # a run of before there was one
+        return record_pipeline(params, curves, figures, artifacts, lock, store)
+    note = f"The report is the artifact `{HTML_FILE}`."
+    return record_pipeline(params, curves, figures, [*artifacts, page], lock, store, note)
 
 
 def _renamed(row: dict[str, float], prefix: str, keep: tuple[str, ...] = ()) -> dict[str, float]:

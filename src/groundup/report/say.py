@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+HTML_FILE = "report.html"  # below reports/
+
 Row = Mapping[str, Any]
 
 

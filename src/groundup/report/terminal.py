@@ -16,6 +16,7 @@ from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
 from groundup.report import say
 from groundup.report.say import (
+    HTML_FILE,
     classifier_gain_words,
     comparison_words,
     f1_of,
@@ -79,7 +80,9 @@ def print_summary(reports: Path) -> None:
     console.print()
     console.print(f"Texts that stand both in training and in test: {split['leaks']} exact, {split['near_leaks']} near.")
     if folder.is_dir():
-        console.print(Text(f"The whole report: {folder / 'report.md'}", style="bold"))
+        page, as_text = reports / HTML_FILE, folder / "report.md"
+        shown = f"{page} (for a terminal: {as_text})" if page.exists() else str(as_text)
+        console.print(Text(f"The whole report: {shown}", style="bold"))
         console.print(
             "Curves and runs: make ui, then http://127.0.0.1:5000   What changed since the commit: make compare"
         )
