@@ -433,7 +433,7 @@ def test_a_simple_classifier_that_is_as_good_is_named(figures: dict[str, Any], l
     found = diagnosis.classifier_below_baseline(figures)
     assert (found.level if found else None) == level
     if level and figures["accuracy"] > 0.9:
-        assert "svm" in found.text  # type: ignore[union-attr]
+        assert "n-gram SVM" in found.text  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("accuracy", "high", "told"), [(0.90, 0.93, True), (0.90, 0.97, False), (0.94, 0.945, False)])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from helpers import classifier_settings
 from imports import ROOT
+from report_helpers import VERSUS
 from scipy import stats
 
 from groundup.config import flatten, load_params, parse_params, read_yaml
@@ -89,7 +90,7 @@ def summary(accuracy: float, svm: float, bits: float, **more: Any) -> dict[str, 
         "classifier": {
             "accuracy": accuracy,
             "rows": 50,
-            "baselines": {"char_svm": {"accuracy": svm}, "majority": {"accuracy": 0.8}},
+            "baselines": {"svm": {"accuracy": svm}, "majority": {"accuracy": 0.8}},
             **more,
         },
         "instruct": {"exact_match": 0.5, "from_random": {"exact_match": 0.25, "by_kind": {"sum": {"exact_match": 0}}}},
@@ -108,17 +109,17 @@ def test_each_difference_is_taken_seed_by_seed_and_losses_are_better_where_lower
     found = {(each.headline.key, each.other): each for each in result.differences}
     assert set(found) == {
         ("bits_per_byte", "kneser_ney"),
-        ("accuracy", "char_svm"),
+        ("accuracy", "svm"),
         ("accuracy", "majority"),
         ("exact_match", "from_random"),
     }
-    assert found["accuracy", "char_svm"].spread.values == pytest.approx((0.0, 0.01, -0.01))
-    assert found["accuracy", "char_svm"].verdict == NO_DIFFERENCE
+    assert found["accuracy", "svm"].spread.values == pytest.approx((0.0, 0.01, -0.01))
+    assert found["accuracy", "svm"].verdict == NO_DIFFERENCE
     assert found["accuracy", "majority"].verdict == BETTER
     assert found["bits_per_byte", "kneser_ney"].verdict == BETTER
     assert result.seeds == [1, 2, 4]
     assert "classifier.best_possible" not in result.figures  # which not all seeds have
-    assert result.figures["classifier.baselines.char_svm.accuracy"].values == (0.96, 0.97, 0.98)
+    assert result.figures["classifier.baselines.svm.accuracy"].values == (0.96, 0.97, 0.98)
 
 
 def test_the_file_holds_every_value_and_can_be_written_as_json() -> None:
@@ -127,7 +128,7 @@ def test_the_file_holds_every_value_and_can_be_written_as_json() -> None:
     assert written["figures"]["classifier.accuracy"]["values"] == [0.96, 0.98, 0.97]
     assert (written["figures"]["classifier.accuracy"]["min"], written["failed"]) == (0.96, {"3": "pretrain: no"})
     assert written["overlap"] == 0.142857
-    assert written["differences"]["classifier.accuracy less char_svm"]["verdict"] == NO_DIFFERENCE
+    assert written["differences"]["classifier.accuracy less svm"]["verdict"] == NO_DIFFERENCE
 
 
 def test_page_and_terminal_say_the_same(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +138,7 @@ def test_page_and_terminal_say_the_same(capsys: pytest.CaptureFixture[str], monk
     print_seeds(result)
     shown = capsys.readouterr().out
     for said in (
-        "classifier, accuracy: no difference beyond the noise between seeds, against character n-gram SVM (+0.0 points",
+        "classifier, accuracy: no difference beyond the noise between seeds, against n-gram SVM (+0.0 points",
         "classifier, accuracy: better than calling all the same (+17.0 points, likely",
         "language model, bits per byte: better than kneser ney (-0.5000, likely",
         "instruction follower, exact match: better than the same from random weights",
@@ -244,8 +245,10 @@ def test_table_picture_and_page_of_a_curve(tmp_path: Path) -> None:
             figures(0.9 + n / 1e4)
             | {
                 "rows": 500,
-                "from_random": figures(0.8),
-                "baselines": {"char_svm": figures(0.85)},
+                "confidence": 0.95,
+                "from_random": figures(0.8)
+                | {"versus": VERSUS | {"low": 0.01, "mcnemar_p": 0.2 if n == 10 else 0.001}},
+                "baselines": {"svm": figures(0.85)},
             },
         )
         for n in (10, 700)
@@ -259,7 +262,7 @@ def test_table_picture_and_page_of_a_curve(tmp_path: Path) -> None:
     write_curves(tmp_path / "curves", points)
     assert (tmp_path / "curves" / "curves.png").read_bytes() == before
     page = curves_as_markdown(points)
-    assert "| labelled rows | GPT, pretrained | GPT, random weights | character n-gram SVM |" in page
+    assert "| labelled rows | GPT, pretrained | GPT, random weights | n-gram SVM |" in page
     assert cells(points)[1] == ["700", "97.0 % (0.970)", "80.0 % (0.800)", "85.0 % (0.850)"]
     assert "With 10 labelled rows: Pretraining buys +10.1 points" in page
     assert page.count("no difference beyond chance") == 1

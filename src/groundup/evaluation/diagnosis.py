@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from groundup.config import SCRATCH, FinetuneClsParams, PretrainParams, TrainingParams
 from groundup.errors import shorten
+from groundup.evaluation.marks import BASELINES
 
 Level = Literal["good", "note", "warning"]
 LEVELS: tuple[Level, ...] = ("warning", "note", "good")  # as they are shown
@@ -559,8 +560,8 @@ def classifier_below_baseline(classifier: Figures) -> Finding | None:
         return None
     clearly = best > classifier.get("accuracy_high", ours) or accuracies.get("majority", 0.0) >= ours
     text = (
-        f"A simpler method is right as often: {name.replace('_', ' ')} for {percent(best)} of the test messages. The "
-        f"GPT is right for {percent(ours)}"
+        f"A simpler method is right as often: {BASELINES.get(name, name)} for {percent(best)} of the test messages. "
+        f"The GPT is right for {percent(ours)}"
     )
     text += ", so it has not earned its cost." if clearly else "; so small a difference may be chance."
     key = "raise finetune_cls.epochs or pretrain.max_steps"

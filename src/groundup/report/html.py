@@ -20,6 +20,7 @@ from groundup.errors import shorten
 from groundup.evaluation.glimpse import FROM_CORPUS, FROM_INSTRUCTIONS, FROM_MESSAGES, GLIMPSE_FILE
 from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
+from groundup.report import say
 from groundup.report.charts import Axis, Series, attention_map, attention_overview, line_chart
 from groundup.report.say import classifier_columns, f1_of, of_every_kind, unseen_classes
 from groundup.report.tables import METRICS_FILE, TRAIN_FILE, VALIDATION_FILE, read_table
@@ -38,12 +39,7 @@ MODELS = {
     "finetune_instruct": "Instruction follower",
     "split": "Data",
 }
-BASELINES = {
-    "majority": "majority class",
-    "naive_bayes": "naive Bayes",
-    "tfidf_logreg": "TF-IDF + logistic regression",
-    "char_svm": "character n-gram SVM",
-    "svm": "n-gram SVM",
+BASELINES = say.BASELINES | {
     "unigram": "how frequent each token is",
     "ngram": "counting tokens in a row (Kneser-Ney)",
     "xz": "xz, after the train text",
@@ -51,16 +47,7 @@ BASELINES = {
     "bzip2_alone": "bzip2, on its own",
 }
 FROM_RANDOM = "the same, from random weights"
-SLICES = {
-    "length_quarter_1": "shortest quarter",
-    "length_quarter_2": "second quarter by length",
-    "length_quarter_3": "third quarter by length",
-    "length_quarter_4": "longest quarter",
-    "with_urls": "with a web address",
-    "without_urls": "without a web address",
-    "with_capitals": "with a word in capitals",
-    "without_capitals": "without a word in capitals",
-}
+SLICES = say.SLICES
 CALIBRATION = {"brier": "Brier score", "ece": "expected calibration error", "loss_nats": "loss (nats per message)"}
 LEVELS = {"warning": "Warning", "note": "Note", "good": "Good"}
 SHOWN_STORIES, SHOWN_MISTAKES, SHOWN_ANSWERS, SHOWN_PAIRS, SHOWN_CURVES = 4, 8, 6, 15, 6

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from groundup.evaluation import marks
+
 HTML_FILE = "report.html"  # below reports/
 
 Row = Mapping[str, Any]
@@ -21,13 +23,7 @@ def three_places(value: float) -> str:
     return f"{value:.3f}"
 
 
-# The classifiers beside the GPT, from the simplest on.
-BASELINES = {
-    "majority": "majority class",
-    "naive_bayes": "naive Bayes",
-    "tfidf_logreg": "TF-IDF + logistic regression",
-    "svm": "n-gram SVM",
-}
+BASELINES = marks.BASELINES  # the classifiers beside the GPT
 SLICES = {
     "length_quarter_1": "shortest quarter",
     "length_quarter_2": "second quarter by length",
