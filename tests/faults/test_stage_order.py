@@ -12,7 +12,7 @@ FIRST_INPUT = {
     "pretrain": "data/tokens/tokenizer/encoder.json",
     "finetune-cls": "models/pretrained/model.json",
     "finetune-instruct": "models/pretrained/model.json",
-    "evaluate": "data/splits/corpus/test/tokens.npy",
+    "evaluate": "data/splits/corpus/train/tokens.npy",
 }
 
 

@@ -402,7 +402,7 @@ def test_every_declared_out_exists_and_nothing_else_was_made(untracked: Run) -> 
 def test_stages_open_only_files_that_are_their_deps(untracked: Run) -> None:
     undeclared: dict[str, list[str]] = {}
     for name, stage in pipeline(untracked).items():
-        module = stage["cmd"].removeprefix("python -m ")
+        module = stage["cmd"].removeprefix("exec python -m ")
         deps = [Path(each) for each in stage["deps"]]
         allowed = deps + made_by(stage) + [Path("params.yaml"), Path("src/groundup/tracking.py")]
         opened = set()

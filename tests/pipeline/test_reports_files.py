@@ -81,7 +81,7 @@ def classifier_results(
     }
     calibration = {"temperature": 1.0} | calibration_figures(labels, gpt, gpt, classes)
     result = figures("GPT") | {"rows": len(labels), "confidence": 0.95, "baselines": baselines}
-    result |= {"calibration": calibration, "slices": {}}
+    result |= {"calibration": calibration}
     return result, ClassifierScores(classes, labels, probabilities, called, gpt)
 
 

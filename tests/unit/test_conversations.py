@@ -249,9 +249,9 @@ def test_training_and_evaluation_leave_out_the_turns_that_do_not_fit(raw, tmp_pa
         return [Answer("", ended=True) for _ in rows.rows]
 
     monkeypatch.setattr(evaluate, "answers", remember)
-    monkeypatch.setattr(evaluate, "response_loss", lambda model, rows, batch_size: 0.0)
-    settings = SimpleNamespace(response_tokens=4, batch_size=8)
-    evaluated = evaluate.evaluate_instructions(tmp_path / "instructed", rows, settings, CPU)
+    monkeypatch.setattr(evaluate, "response_losses", lambda model, rows, batch_size: (np.zeros(0), np.zeros(0)))
+    settings = SimpleNamespace(response_tokens=4, batch_size=8, confidence=0.95)
+    evaluated = evaluate.evaluate_instructions(tmp_path / "instructed", rows, [], settings, 1, CPU)
     assert read == [[shortened.prompt(index).tolist() for index in range(len(rows.rows))]]
     histories = [row.get("history", []) for row in evaluated.samples]
     assert histories == [[list(turn) for turn in row.history] for row in raw.instructions]

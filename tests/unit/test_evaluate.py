@@ -273,7 +273,7 @@ def test_each_classifier_has_its_intervals_and_each_baseline_a_comparison(classi
             assert row["versus"]["f1_difference"] == pytest.approx(figures["f1"] - row["f1"])
     assert figures["positive_rate"] == 0.25
     assert figures["confidence"] == 0.95
-    assert figures["slices"] == {}  # no part of four messages has ten
+    assert "slices" not in figures  # no part of four messages has ten
     assert all(isinstance(each, int | float) for each in numbers_of(figures))
 
 

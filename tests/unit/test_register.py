@@ -302,7 +302,17 @@ def saved(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 @pytest.mark.parametrize("name", NAMES)
 def test_a_version_holds_code_and_weights_and_no_pickle(saved: dict[str, Path], name: str) -> None:
     files = [path for path in saved[name].rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {".py", ".json", ".yaml", ".txt", ".bpe", ".safetensors", ".jinja", ""}
+    assert {path.suffix for path in files} <= {
+        ".py",
+        ".json",
+        ".yaml",
+        ".txt",
+        ".bpe",
+        ".safetensors",
+        ".jinja",
+        ".md",
+        "",
+    }
     assert [path.name for path in files if not path.suffix] == ["MLmodel"]
     assert [
         path for path in files if path.read_bytes()[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")

@@ -99,8 +99,9 @@ def evaluate_classifier(
         "baselines": {name: beside(name) for name in ("majority", *BASELINES)},
         **{name: beside(name) for name in beginner},
         "calibration": {"temperature": temperature} | calibration_figures(wanted, probabilities[GPT], scaled, classes),
-        "slices": slice_figures(test.texts, wanted, called[GPT], classes, settings.confidence),
     }
+    if parts := slice_figures(test.texts, wanted, called[GPT], classes, settings.confidence):
+        result["slices"] = parts
     if classes.has_positive:
         result["positive_rate"] = float(wanted.mean())
     if test.best_guesses and all(test.best_guesses):

@@ -28,7 +28,7 @@ from groundup.tracking import Store, tracking_uri
 
 PLACE = Path(".groundup")
 CODE = (Path("src/groundup"), Path("stages"))
-PIPELINE = (Path("dvc.yaml"), Path(".dvcignore"), Path(".dvc/config"))
+PIPELINE = (Path("dvc.yaml"), Path(".dvcignore"), Path(".dvc/config"), Path("constraints.txt"))
 LOG = Path("repro.log")
 OF_A_STAGE = ("DVC_ROOT", "DVC_STAGE")  # what dvc tells the stage that it runs
 LONGEST_REASON = 300

@@ -94,7 +94,7 @@ def language_rows(figures: Figures) -> list[Row]:
 def classifier_rows(figures: Figures) -> list[Row]:
     rows = []
     for heading, key, written in classifier_columns(figures):
-        if key == "threshold":
+        if key == "threshold" or key not in figures:
             continue
         others = baselines_with(figures, key)
         compared = [f"{name} {written(row[key])}" for name, row in others.items()]
