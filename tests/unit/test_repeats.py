@@ -278,6 +278,7 @@ def checkout(tmp_path: Path) -> Path:
     for name, text in {
         "dvc.yaml": "stages: {}\n",
         ".dvcignore": "__pycache__/\n",
+        "constraints.txt": "torch==2\n",
         ".dvc/config": "[core]\n    analytics = false\n",
         "src/groundup/one.py": "1\n",
         "src/groundup/__pycache__/one.pyc": "no source\n",
@@ -298,6 +299,7 @@ def test_a_copy_has_code_pipeline_own_texts_and_its_own_parameters(checkout: Pat
     assert made == {
         "dvc.yaml",
         ".dvcignore",
+        "constraints.txt",
         ".dvc/config",
         ".dvc/config.local",
         "params.yaml",
