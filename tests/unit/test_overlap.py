@@ -35,8 +35,12 @@ def test_the_longest_overlap_is_that_of_trying_every_part(letters, seed, piece, 
         there = known[each.known][each.known_start : each.known_start + each.length]
         assert there == text[each.start : each.start + each.length]
         assert len(there) == each.length
-    if piece > 100:
-        assert [each.start for each in found] == [brute_force(text, known)[1] for text in texts]
+    assert [each.start for each in found] == [brute_force(text, known)[1] for text in texts]
+    first = [
+        next((n for n, other in enumerate(known) if text[each.start : each.start + each.length] in other), 0)
+        for text, each in zip(texts, found, strict=True)
+    ]
+    assert [each.known for each in found] == [n if each.length else 0 for n, each in zip(first, found, strict=True)]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 8, 9, 63, 64, 65, 127, 200])

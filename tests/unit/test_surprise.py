@@ -84,6 +84,13 @@ def test_without_text_there_is_nothing_to_score(documents):
         token_losses(model, token_store(documents), END, stride=6, batch_size=4)
 
 
+def test_a_document_without_tokens_changes_nothing():
+    model = tiny_gpt(vocab_size=257, context_length=CONTEXT)
+    losses = token_losses(model, token_store([[1, 2, END]]), END, stride=6, batch_size=1)
+    among = token_losses(model, token_store([[], [1, 2, END], []]), END, stride=6, batch_size=1)
+    assert among.tolist() == losses.tolist()
+
+
 def test_losses_are_told_by_the_place_in_the_document():
     lengths = [1, 3, 0, 9, 20]
     offsets = np.cumsum([0, *lengths])

@@ -40,6 +40,8 @@ class _Windows:
 def longest_overlaps(texts: Sequence[str], known: Sequence[str]) -> list[Overlap]:
     """The longest verbatim overlap of each text with all known ones; of equally long ones the first in the text.
 
+    Where that stands several times, the first known place is told.
+
     Windows of 1, 2, 4, 8 … characters are numbered by the pair of halves they are made of, for all texts at once, and
     only where both sides have them. A text's overlap is at least as long as the last window it shares and less than
     twice that, so two windows of that length, which begin some characters apart, cover it: how far apart they can
@@ -53,7 +55,7 @@ def longest_overlaps(texts: Sequence[str], known: Sequence[str]) -> list[Overlap
     best = [(0, 0, 0)] * len(texts)
     for start in range(0, len(of_known), PIECE):  # a piece reaches into the next, so that nothing is cut
         for text, found in _overlaps(of_texts, text_starts, of_known[start : start + PIECE + longest]):
-            if found[0] > best[text][0]:
+            if (found[0], -found[1]) > (best[text][0], -best[text][1]):
                 best[text] = (found[0], found[1], start + found[2])
     overlaps = []
     for text, (length, place, known_place) in enumerate(best):

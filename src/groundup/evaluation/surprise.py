@@ -57,8 +57,7 @@ def _windows(store: TokenStore, end_of_text_id: int, context_length: int, stride
         counted = 0
         for start in range(0, max(1, len(document) - context_length + stride), stride):
             end = min(start + context_length, len(document))
-            if end > counted:
-                yield read[start:end], document[counted:end], int(store.offsets[index]) + counted
+            yield read[start:end], document[counted:end], int(store.offsets[index]) + counted
             counted = end
 
 
