@@ -42,8 +42,8 @@ from groundup.report.html import (
     pinned_versions,
     sources,
     story_parts,
-    verdicts,
 )
+from groundup.report.html_verdicts import verdicts
 
 FORTY = [f"class {n}" for n in range(40)]
 KINDS: dict[str, Callable[[Path], Path]] = {

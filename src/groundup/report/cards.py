@@ -7,8 +7,8 @@ from typing import Any
 import jinja2
 
 from groundup.files import read_json, write_text_atomically
-from groundup.report.html import (
-    ANSWER_FIGURES,
+from groundup.report.html import ANSWER_FIGURES, sources
+from groundup.report.html_common import (
     Figures,
     Files,
     baselines_with,
@@ -17,7 +17,6 @@ from groundup.report.html import (
     interval,
     percent,
     pretty,
-    sources,
 )
 from groundup.report.say import classifier_columns
 from groundup.report.tables import METRICS_FILE

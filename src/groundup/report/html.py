@@ -4,11 +4,8 @@ The page needs no network and no script. Nothing in it tells when or where it wa
 bytes.
 """
 
-import csv
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +17,30 @@ from groundup.errors import shorten
 from groundup.evaluation.glimpse import FROM_CORPUS, FROM_INSTRUCTIONS, FROM_MESSAGES, GLIMPSE_FILE
 from groundup.evaluation.marks import BREAK_MARK
 from groundup.files import read_json
-from groundup.report import say
 from groundup.report.charts import Axis, Series, attention_map, attention_overview, line_chart
-from groundup.report.say import classifier_columns, f1_of, of_every_kind, unseen_classes
-from groundup.report.tables import METRICS_FILE, TRAIN_FILE, VALIDATION_FILE, read_table
+from groundup.report.html_classifier import classifier_part
+from groundup.report.html_common import (
+    NARROW,
+    Figures,
+    Files,
+    baselines_with,
+    count,
+    digits,
+    interval,
+    loss_chart,
+    percent,
+    pretty,
+)
+from groundup.report.html_verdicts import remarks, verdicts
+from groundup.report.say import of_every_kind
+from groundup.report.tables import METRICS_FILE
 
 PINNED = Path("constraints.txt")
 # Of the pinned packages those that figures depend on; the rest is in the file.
 PINNED_SHOWN = ("dvc", "matplotlib", "mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "tiktoken", "torch")
 
-TRAININGS = {"pretrain": "pretraining", "finetune_cls": "classifier", "finetune_instruct": "instruction follower"}
-MODELS = {
-    "language_model": "Language model",
-    "pretrain": "Language model",
-    "classifier": "Classifier",
-    "finetune_cls": "Classifier",
-    "instruct": "Instruction follower",
-    "finetune_instruct": "Instruction follower",
-    "split": "Data",
-}
-BASELINES = say.BASELINES | {
-    "unigram": "how frequent each token is",
-    "ngram": "counting tokens in a row (Kneser-Ney)",
-    "xz": "xz, after the train text",
-    "xz_alone": "xz, on its own",
-    "bzip2_alone": "bzip2, on its own",
-}
-FROM_RANDOM = "the same, from random weights"
-SLICES = say.SLICES
-CALIBRATION = {"brier": "Brier score", "ece": "expected calibration error", "loss_nats": "loss (nats per message)"}
-LEVELS = {"warning": "Warning", "note": "Note", "good": "Good"}
-SHOWN_STORIES, SHOWN_MISTAKES, SHOWN_ANSWERS, SHOWN_PAIRS, SHOWN_CURVES = 4, 8, 6, 15, 6
+SHOWN_STORIES, SHOWN_ANSWERS = 4, 6
 SHOWN_BREAK = 12  # characters that are marked where a story breaks a rule, and the rest of the word
-MOST_CLASSES = 12  # whose counts are still read in a square; of more, the pairs that are taken for each other
 MOST_MAPS = 48  # small attention maps; of more heads, the mean of each layer
 # How likely the model thought a token that came, from the least surprise to the most.
 CHANCES = (
@@ -63,78 +51,6 @@ CHANCES = (
     (0.0, "under 1 %"),
 )
 ALL_FIGURES_LEAVE_OUT = ("confusion", "per_class")  # of many classes they are thousands, and stand in tables
-
-Figures = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A figure on a scale, beside others.
-
-    Args:
-        kind: `own` for the model the report is about, `other` for what it is compared with, `bound` for what cannot be
-            passed.
-        low, high: its interval, where it is known.
-    """
-
-    name: str
-    value: float
-    written: str
-    kind: str = "other"
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A model's most important figure, in one sentence and beside what it is compared with."""
-
-    model: str
-    anchor: str
-    sentence: str
-    number: str
-    unit: str
-    interval: str
-    marks: list[Mark]
-    low: float
-    high: float
-    better: str
-
-    def place(self, value: float) -> str:
-        """Where a value stands on the scale. Units: percent of its width."""
-        return f"{100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))):.2f}"
-
-
-@dataclass(frozen=True)
-class Files:
-    """What the stages left, read from where DVC tracks it; what a run has not made is empty.
-
-    Args:
-        reports: holds a folder for each stage.
-        folder: holds what the evaluation wrote.
-    """
-
-    reports: Path
-    folder: Path
-    opened: dict[str, Any] = field(default_factory=dict)
-
-    def json(self, path: Path, default: Any = None) -> Any:
-        return read_json(path) if path.is_file() else default
-
-    def rows(self, path: Path) -> list[dict[str, str]]:
-        """A table of words and numbers."""
-        if not path.is_file():
-            return []
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-
-    def samples(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.json(self.folder / name, [])
-        return rows
-
-    def metrics(self, stage: str) -> dict[str, Any]:
-        figures: dict[str, Any] = self.json(self.reports / stage / METRICS_FILE, {})
-        return figures
 
 
 def render_html(reports: Path, folder: Path, settings: Mapping[str, Any], pinned: Path = PINNED) -> str:
@@ -176,58 +92,7 @@ def render_html(reports: Path, folder: Path, settings: Mapping[str, Any], pinned
     )
 
 
-# --- writing numbers
-
-NARROW = "\N{NARROW NO-BREAK SPACE}"
-
-
-def percent(value: float | None, places: int = 1) -> str:
-    """A share; its sign never stands alone on the next line."""
-    return "not known" if value is None else f"{100 * value:.{places}f}{NARROW}%"
-
-
-def count(value: float) -> str:
-    """A whole number with its thousands apart."""
-    return f"{value:,.0f}"
-
-
-def digits(value: float | None, places: int = 3) -> str:
-    return "not known" if value is None else f"{value:.{places}f}"
-
-
-def pretty(value: Any) -> str:
-    """A setting or figure of any kind, as it stands in its file."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(pretty, value)) or "none"
-    return str(value)
-
-
-def interval(figures: Figures, key: str, written: Callable[[float], str]) -> str:
-    """From where to where a figure is likely to be; empty where that is not known."""
-    low, high = figures.get(f"{key}_low"), figures.get(f"{key}_high")
-    return "" if low is None or high is None else f"{written(low)} to {written(high)}"
-
-
-def baseline_name(key: str) -> str:
-    return BASELINES.get(key, key.replace("_", " "))
-
-
-def baselines_with(figures: Figures, key: str) -> dict[str, Figures]:
-    """The baselines that have a figure, by the names people read."""
-    found = figures.get("baselines", {})
-    return {baseline_name(name): row for name, row in found.items() if isinstance(row, Mapping) and key in row}
-
-
-def maybe_chance(versus: Figures, confidence: float) -> bool:
-    """Whether chance can account for a difference in accuracy: by its interval or by McNemar's test."""
-    return bool(versus["low"] <= 0 <= versus["high"] or versus.get("mcnemar_p", 0.0) >= round(1 - confidence, 12))
-
-
-# --- what was run, and the verdicts
+# --- what was run
 
 
 def run_facts(files: Files, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,149 +105,6 @@ def run_facts(files: Files, settings: Mapping[str, Any]) -> dict[str, Any]:
         "tuned": {name: figures for name in ("finetune_cls", "finetune_instruct") if (figures := files.metrics(name))},
         "seed": settings.get("seed"),
     }
-
-
-def verdicts(summary: Figures) -> Iterator[Verdict]:
-    """One for each model."""
-    yield language_verdict(summary["language_model"])
-    yield classifier_verdict(summary["classifier"])
-    yield instruct_verdict(summary["instruct"])
-
-
-def language_verdict(figures: Figures) -> Verdict:
-    bits = figures["bits_per_byte"]
-    others = baselines_with(figures, "bits_per_byte")
-    marks = [Mark("this model", bits, digits(bits), "own", *_bounds(figures, "bits_per_byte"))]
-    marks += [Mark(name, row["bits_per_byte"], digits(row["bits_per_byte"])) for name, row in others.items()]
-    sentence = f"It needs {digits(bits)} bits for each byte of unseen text; text that is not understood takes 8."
-    if "ratio_to_floor" in figures:
-        floor = figures["floor_bits_per_byte"]
-        marks.append(Mark("floor: who knows every rule", floor, digits(floor), "bound"))
-        more = figures["ratio_to_floor"] - 1
-        sentence = (
-            f"It needs {percent(more)} more bits for unseen text than one who knows every rule it was made by."
-            if more >= 0
-            else "It needs no more bits for unseen text than one who knows every rule it was made by."
-        )
-    if others:
-        name, row = min(others.items(), key=lambda each: float(each[1]["bits_per_byte"]))
-        share = 1 - bits / row["bits_per_byte"]
-        compared = f"{percent(abs(share), 0)} {'fewer' if share > 0 else 'more'} than the best simple way, {name}."
-        if "ratio_to_floor" in figures:
-            sentence = f"{sentence.removesuffix('.')}, and {compared}"
-        else:
-            sentence = f"It needs {digits(bits)} bits for each byte of unseen text, {compared}"
-    highest = max(mark.high or mark.value for mark in marks)
-    if len(marks) == 1:
-        marks.append(Mark("plain bytes", 8.0, "8.000"))
-        highest = 8.0
-    return Verdict(
-        "Language model",
-        "language",
-        sentence,
-        digits(bits),
-        "bits per byte",
-        interval(figures, "bits_per_byte", digits),
-        marks,
-        0.0,
-        highest * 1.02,
-        "less is better",
-    )
-
-
-def classifier_verdict(figures: Figures) -> Verdict:
-    accuracy = figures["accuracy"]
-    others = baselines_with(figures, "accuracy")
-    marks = [Mark("this model", accuracy, percent(accuracy), "own", *_bounds(figures, "accuracy"))]
-    marks += [
-        Mark(name, row["accuracy"], percent(row["accuracy"]), "other", *_bounds(row, "accuracy"))
-        for name, row in others.items()
-    ]
-    sentence = f"It is right for {percent(accuracy)} of {count(figures['rows'])} unseen messages."
-    rivals = {name: row["accuracy"] for name, row in others.items()}
-    if rivals:
-        best = max(rivals, key=lambda name: float(rivals[name]))
-        points = 100 * (accuracy - rivals[best])
-        within = figures["accuracy_low"] <= rivals[best] <= figures["accuracy_high"]
-        if "versus" in others[best]:
-            within = maybe_chance(others[best]["versus"], figures.get("confidence", 0.95))
-        sentence += f" {_capital(best)}, the best of the simple ways, {_compared(points, within)}"
-    if "best_possible" in figures:
-        marks.append(Mark("best possible", figures["best_possible"], percent(figures["best_possible"]), "bound"))
-    lowest = min(min(mark.value, mark.low or mark.value) for mark in marks)
-    return Verdict(
-        "Classifier",
-        "classifier",
-        sentence,
-        percent(accuracy),
-        "accuracy",
-        interval(figures, "accuracy", percent),
-        marks,
-        min(0.9, math.floor(10 * lowest) / 10),
-        1.0,
-        "more is better",
-    )
-
-
-def _compared(points: float, within: bool) -> str:
-    if abs(points) < 0.05:
-        return "is right just as often."
-    much = f"{abs(points):.1f} points {'less' if points > 0 else 'more'} often right"
-    return f"is {much}: a difference that may be chance." if within else f"is {much}."
-
-
-def instruct_verdict(figures: Figures) -> Verdict:
-    exact = figures["exact_match"]
-    marks = [Mark("this model", exact, percent(exact), "own", *_bounds(figures, "exact_match"))]
-    sentence = f"It answers {percent(exact)} of {count(figures['rows'])} unseen instructions with the right words."
-    if "from_random" in figures:
-        other = figures["from_random"]
-        value = other["exact_match"]
-        marks.append(Mark("from random weights", value, percent(value), "other", *_bounds(other, "exact_match")))
-        sentence += f" Without pretraining the same training gives {percent(value)}."
-    else:
-        sentence += f" On average {percent(figures['token_f1'], 0)} of the words are right (token F1)."
-    marks += [
-        Mark(name, row["exact_match"], percent(row["exact_match"]))
-        for name, row in baselines_with(figures, "exact_match").items()
-    ]
-    return Verdict(
-        "Instruction follower",
-        "instruct",
-        sentence,
-        percent(exact),
-        "exact match",
-        interval(figures, "exact_match", percent),
-        marks,
-        0.0,
-        1.0,
-        "more is better",
-    )
-
-
-def remarks(files: Files) -> list[dict[str, str]]:
-    """What was found in the curves and figures, warnings first."""
-    rows = files.samples("verdicts.json")
-    order = list(LEVELS)
-    known = [row for row in rows if row.get("level") in LEVELS and row.get("text")]
-    return [
-        {
-            "level": row["level"],
-            "called": LEVELS[row["level"]],
-            "model": MODELS.get(row.get("model", ""), str(row.get("model", "")).replace("_", " ")),
-            "text": row["text"],
-            "key": row.get("key") or "",
-        }
-        for row in sorted(known, key=lambda row: order.index(row["level"]))
-    ]
-
-
-def _bounds(figures: Figures, key: str) -> tuple[float | None, float | None]:
-    return figures.get(f"{key}_low"), figures.get(f"{key}_high")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # --- the language model
@@ -415,31 +137,6 @@ def language_part(files: Files, figures: Figures) -> dict[str, Any]:
     }
 
 
-def loss_chart(files: Files, stage: str) -> Markup | None:
-    """Training and validation loss by step; the kept weights are ringed."""
-    paths = [files.reports / stage / name for name in (TRAIN_FILE, VALIDATION_FILE)]
-    if not all(path.is_file() for path in paths):
-        return None
-    train, validation = ([(row["step"], row["loss_nats"]) for row in read_table(path)] for path in paths)
-    if not train and not validation:
-        return None
-    losses = [loss for _, loss in (*train, *validation) if loss > 0]
-    log = bool(losses) and max(losses) > 8 * min(losses)
-    kept = min(validation, key=lambda point: point[1]) if validation else None
-    said = f"Loss of {TRAININGS[stage]} by optimizer step."
-    if train:
-        said += f" Training falls from {train[0][1]:.3g} to {train[-1][1]:.3g} nats."
-    if kept:
-        said += f" The lowest validation loss is {kept[1]:.3g} at step {kept[0]:.0f}."
-    return line_chart(
-        [Series("training", train, "train"), Series("validation", validation, "validation", dots=len(validation) < 30)],
-        Axis("optimizer step", 0.0, max(step for step, _ in (*train, *validation))),
-        Axis("nats per token" if stage != "finetune_cls" else "nats per message", log=log),
-        said,
-        mark=(kept, f"kept: {kept[1]:.3g}") if kept else None,
-    )
-
-
 def detail_chart(rows: Sequence[Figures] | None, label: str, by: str) -> Markup | None:
     """Loss by where a token stands, or by how often it was seen; each point is the middle of its stretch."""
     points = [
@@ -470,168 +167,6 @@ def story_parts(story: Figures) -> dict[str, Any]:
     end = text.find(" ", cut + SHOWN_BREAK)
     end = len(text) if end < 0 else end
     return {"kept": text[:cut], "broken": text[cut:end], "rest": text[end:], "broke": at >= 0, "story": story}
-
-
-# --- the classifier
-
-
-def classifier_part(files: Files, figures: Figures, split: Figures, settings: Mapping[str, Any]) -> dict[str, Any]:
-    own = [("this model", "own", figures)]
-    if "accuracy" in figures.get("from_random", {}):
-        own.append((FROM_RANDOM, "other", figures["from_random"]))
-    others = [(name, "other", row) for name, row in baselines_with(figures, "accuracy").items()]
-    everyone = own + sorted(others, key=lambda each: -float(each[2]["accuracy"]))
-    columns = [column for column in classifier_columns(figures) if all(column[1] in row for _, _, row in everyone)]
-    samples = files.samples("classifier_samples.json")
-    labels = class_labels(figures, files, settings.get("finetune_cls.positive_label", ""))
-    wrong = [row for row in samples if not row["right"]]
-    sure = figures.get("threshold", 0.0)
-    return {
-        "figures": figures,
-        "many": "per_class" in figures,
-        "columns": [heading for heading, _, _ in columns],
-        "rows": [
-            {
-                "name": name,
-                "kind": kind,
-                "versus": versus_words(row["versus"]) if "versus" in row else "",
-                "cells": [
-                    (_spacing(written)(row[key]), interval(row, key, _spacing(written))) for _, key, written in columns
-                ],
-            }
-            for name, kind, row in everyone
-        ],
-        "positive": labels[-1] if labels and "per_class" not in figures else "",
-        "f1": f1_of(figures),
-        "shares": split.get("messages", {}).get("shares", {}).get("test", {}),
-        "copies_left_out": split.get("messages", {}).get("copies_left_out"),
-        "unseen": unseen_classes(figures),
-        "losses": loss_chart(files, "finetune_cls"),
-        "confusion": confusion(files, labels),
-        "roc": roc(files, figures),
-        "precision_recall": precision_recall(files),
-        "reliability": reliability(files),
-        "compared": any("versus" in row for _, _, row in everyone),
-        "temperature": figures.get("calibration", {}).get("temperature"),
-        "calibration": [
-            (words, *(figures["calibration"].get(f"{key}{ending}") for ending in ("", "_scaled")))
-            for key, words in CALIBRATION.items()
-            if key in figures.get("calibration", {})
-        ],
-        "slices": [
-            {"name": SLICES.get(name, name.replace("_", " ")), **row}
-            for name, row in figures.get("slices", {}).items()
-            if isinstance(row, Mapping) and "accuracy" in row
-        ],
-        "mistakes": sorted(wrong, key=lambda row: -abs(row["probability"] - sure))[:SHOWN_MISTAKES],
-        "n_wrong": len(wrong),
-    }
-
-
-def class_labels(figures: Figures, files: Files, positive: str) -> list[str]:
-    """The names of the classes; of two the positive one last."""
-    if "per_class" in figures:
-        return list(figures["per_class"])
-    rows = files.rows(files.reports / "confusion.csv")
-    names = {row[key] for row in rows for key in ("is", "called")} | {positive}
-    return sorted(names - {positive, ""}) + ([positive] if positive else [])
-
-
-def versus_words(versus: Figures) -> str:
-    """How many points more this model is right than another, and within which bounds that lies."""
-    if "accuracy_difference" not in versus:
-        return ""
-    at, low, high = (f"{100 * versus[key]:+.1f}" for key in ("accuracy_difference", "low", "high"))
-    return f"{at} ({low} to {high})"
-
-
-def confusion(files: Files, labels: Sequence[str]) -> dict[str, Any] | None:
-    """What messages are against what they were called, with how deep each square is coloured."""
-    pairs = Counter((row["is"], row["called"]) for row in files.rows(files.reports / "confusion.csv"))
-    if not pairs:
-        return None
-    if len(labels) > MOST_CLASSES:
-        wrong = [(n, is_it, called) for (is_it, called), n in pairs.items() if is_it != called]
-        return {"pairs": sorted(wrong, key=lambda each: (-each[0], *each[1:]))[:SHOWN_PAIRS]}
-    totals = {label: sum(pairs[label, called] for called in labels) for label in labels}
-    return {
-        "labels": labels,
-        "rows": [
-            (
-                label,
-                [
-                    (pairs[label, called], pairs[label, called] / max(1, totals[label]), label == called)
-                    for called in labels
-                ],
-            )
-            for label in labels
-        ],
-    }
-
-
-def roc(files: Files, figures: Figures) -> Markup | None:
-    points = _points(files.rows(files.reports / "roc.csv"), "false_alarms", "caught")
-    if not points:
-        return None
-    auc = figures.get("roc_auc", figures.get("macro_roc_auc"))
-    said = "ROC curve: the share caught against the share of false alarms."
-    if auc is not None:
-        said += f" The area under it is {auc:.3f}; chance gives 0.5."
-    return line_chart(
-        [Series("this model", points, "s0")],
-        Axis("false alarms", 0.0, 1.0, percent=True),
-        Axis("caught", 0.0, 1.0, percent=True),
-        said,
-        diagonal=True,
-    )
-
-
-def precision_recall(files: Files) -> dict[str, Any] | None:
-    """Curves of this model and of the classical ones."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for row in files.rows(files.folder / "precision_recall.csv"):
-        curves.setdefault(row.get("classifier", ""), []).extend(_points([row], "recall", "precision"))
-    names = list(curves)[:SHOWN_CURVES]
-    if not names:
-        return None
-    series = [Series(name, sorted(curves[name]), f"s{number}") for number, name in enumerate(names)]
-    said = f"Precision against recall of {', '.join(names)}."
-    axes = Axis("recall", 0.0, 1.0, percent=True), Axis("precision", 0.0, 1.0, percent=True)
-    return {"chart": line_chart(series, *axes, said), "legend": [(each.style, each.name) for each in series]}
-
-
-def reliability(files: Files) -> dict[str, Any] | None:
-    """How often it is so, against how sure the model was; before and after temperature scaling."""
-    rows = files.rows(files.folder / "reliability.csv")
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        scaled = str(row.get("scaled", "")).lower() in ("1", "true", "yes", "scaled")
-        name = "after temperature scaling" if scaled else "as it is"
-        curves.setdefault(name, []).extend(_points([row], "mean_probability", "observed"))
-    series = [
-        Series(name, sorted(points), f"s{number}", dots=True)
-        for number, (name, points) in enumerate(curves.items())
-        if points
-    ]
-    if not series:
-        return None
-    said = "Reliability: how often it is so, against the mean probability; on the diagonal both are the same."
-    axes = Axis("probability it gave", 0.0, 1.0, percent=True), Axis("how often it was so", 0.0, 1.0, percent=True)
-    return {
-        "chart": line_chart(series, *axes, said, diagonal=True),
-        "legend": [(each.style, each.name) for each in series],
-    }
-
-
-def _points(rows: Sequence[Mapping[str, str]], x: str, y: str) -> list[tuple[float, float]]:
-    """The two columns as numbers, without rows in which one is empty."""
-    pairs = [(row.get(x), row.get(y)) for row in rows]
-    return [(float(a), float(b)) for a, b in pairs if a and b]
-
-
-def _spacing(written: Callable[[float], str]) -> Callable[[float], str]:
-    """The same words, with a percent sign that stays at its number."""
-    return lambda value: written(value).replace(" %", f"{NARROW}%")
 
 
 # --- the instruction follower
