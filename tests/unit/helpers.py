@@ -1,15 +1,19 @@
 """Small models, texts and settings that several unit tests share."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from groundup.config import FinetuneClsParams, FinetuneInstructParams, LoraParams, PretrainParams, TrainingParams
-from groundup.data.token_store import TokenStore
+from groundup.data.instructions import PROMPT_LENGTHS_FILE
+from groundup.data.rows import ROWS_FILE, write_rows
+from groundup.data.token_store import TokenStore, write_token_store
 from groundup.model.gpt import GPT, GPTConfig
 from groundup.seeding import seed_torch
+from groundup.tasks.instruct import InstructionRows
 from groundup.tokenizer.bpe import byte_alphabet, train_bpe
 from groundup.tokenizer.encoding import Tokenizer
 
@@ -128,3 +132,17 @@ def instruct_settings(**changes: Any) -> FinetuneInstructParams:
         "sample_tokens": 0,
     }
     return FinetuneInstructParams(**{**_TRAINING, **own, **changes})
+
+
+def instruction_rows(folder: Path, rows: list[dict[str, Any]]) -> InstructionRows:
+    """A side of instructions in the tokens of `byte_tokenizer`, written and read again."""
+    tokenizer = byte_tokenizer()
+    prompts = [tokenizer.encode(row["instruction"]) for row in rows]
+    pairs = [
+        [*prompt, *tokenizer.encode(row["output"]), tokenizer.end_of_text_id]
+        for prompt, row in zip(prompts, rows, strict=True)
+    ]
+    write_token_store(folder, pairs, 257)
+    np.save(folder / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts]))
+    write_rows(folder / ROWS_FILE, rows)
+    return InstructionRows.load(folder)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES
+from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES, TWO_CLASSES
 
 from groundup.config import flatten, load_params
 from groundup.files import write_json_atomically
@@ -14,16 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # It would run if it were markup, and end a tag, an attribute or a style if it were not quoted.
 HOSTILE = "<script>document.title='hostile'</script> \"'></style><img src=x onerror=hostile> & 東京 {{ 7 * 7 }}"
 
-_TWO: dict[str, Any] = {
-    "accuracy": 0.8125,
-    "accuracy_low": 0.7071,
-    "accuracy_high": 0.8912,
-    "precision": 0.6301,
-    "recall": 0.5402,
-    "f1": 0.5817,
-    "roc_auc": 0.9034,
-    "threshold": 0.4321,
-}
 SMALL_SUMMARY: dict[str, Any] = {
     "language_model": {
         "loss_nats": 3.4567,
@@ -32,12 +22,12 @@ SMALL_SUMMARY: dict[str, Any] = {
         "tokens": 4321,
         "bytes": 9753,
     },
-    "classifier": _TWO
+    "classifier": TWO_CLASSES
     | {
         "rows": 517,
         "baselines": {
-            "majority": _TWO | {"accuracy": 0.6112, "f1": 0.0},
-            "tfidf_logreg": _TWO | {"accuracy": 0.7239, "f1": 0.6648},
+            "majority": TWO_CLASSES | {"accuracy": 0.6112, "f1": 0.0},
+            "tfidf_logreg": TWO_CLASSES | {"accuracy": 0.7239, "f1": 0.6648},
         },
     },
     "instruct": {"response_loss_nats": 2.7182, "exact_match": 0.1234, "token_f1": 0.4568, "ended": 0.9012, "rows": 113},

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CPU, byte_tokenizer, tiny_gpt
+from helpers import CPU, byte_tokenizer, instruction_rows, tiny_gpt
 from report_helpers import ANSWER
 
 from groundup.config import EvaluateParams, load_params
-from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction
-from groundup.data.rows import ROWS_FILE, write_rows
+from groundup.data.instructions import Instruction
 from groundup.data.sample.skills import SKILLS
-from groundup.data.token_store import write_token_store
 from groundup.evaluation.answer_figures import answer_figures, interval_of_mean, versus
 from groundup.evaluation.answers import (
     is_checkable,
@@ -30,7 +28,7 @@ from groundup.evaluation.answers import (
 from groundup.evaluation.instructions import evaluate_instructions, is_memorised, training_answers
 from groundup.evaluation.intervals import mcnemar_p_value, wilson_interval
 from groundup.evaluation.response_loss import response_losses
-from groundup.tasks.instruct import InstructionRows, answers, response_loss
+from groundup.tasks.instruct import answers, response_loss
 from groundup.train.checkpoint import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,19 +226,6 @@ def settings() -> EvaluateParams:
     return replace(params, batch_size=2, response_tokens=4)
 
 
-def side(folder: Path, rows: list[dict[str, Any]]) -> InstructionRows:
-    tokenizer = byte_tokenizer()
-    prompts = [tokenizer.encode(row["instruction"]) for row in rows]
-    pairs = [
-        [*prompt, *tokenizer.encode(row["output"]), tokenizer.end_of_text_id]
-        for prompt, row in zip(prompts, rows, strict=True)
-    ]
-    write_token_store(folder, pairs, 257)
-    np.save(folder / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts]))
-    write_rows(folder / ROWS_FILE, rows)
-    return InstructionRows.load(folder)
-
-
 def row(instruction: str, output: str, **changes: str) -> dict[str, Any]:
     return {"instruction": instruction, "input": "", "output": output} | changes
 
@@ -254,14 +239,14 @@ LENGTHS = [row("ab:", "cd"), row("x:", "y" * 40), row("longer one:", "abc"), row
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_the_loss_of_each_row_is_that_of_the_row_alone(tmp_path: Path, batch_size: int) -> None:
-    rows, model = side(tmp_path / "all", LENGTHS), model_of_bytes().train()
+    rows, model = instruction_rows(tmp_path / "all", LENGTHS), model_of_bytes().train()
     losses, n_targets = response_losses(model, rows, batch_size)
     assert model.training
     fitting = [0, 2, 3, 4]
     assert n_targets.tolist() == [len(LENGTHS[number]["output"]) + 1 for number in fitting]
     # fp32: the same terms in another order.
     for number, loss, n in zip(fitting, losses, n_targets, strict=True):
-        alone = response_loss(model, side(tmp_path / str(number), [LENGTHS[number]]), 1)
+        alone = response_loss(model, instruction_rows(tmp_path / str(number), [LENGTHS[number]]), 1)
         assert loss / n == pytest.approx(alone, rel=1e-5)
     assert losses.sum() / n_targets.sum() == pytest.approx(response_loss(model, rows, batch_size), rel=1e-5)
 
@@ -284,7 +269,7 @@ KEYS = {
 
 
 def test_rows_without_kinds_have_the_figures_that_need_none(tmp_path: Path) -> None:
-    rows = side(tmp_path / "rows", LENGTHS)
+    rows = instruction_rows(tmp_path / "rows", LENGTHS)
     evaluated = evaluate_instructions(instructed(tmp_path / "model"), rows, rows.rows, settings(), 0, CPU)
     assert set(evaluated.figures) == KEYS
     assert evaluated.figures["new_answers"] == {"rows": 0}
@@ -295,21 +280,23 @@ def test_rows_without_kinds_have_the_figures_that_need_none(tmp_path: Path) -> N
     "rows", [[row("a", "b")], [row("a", "é 東京 \u2028")], [row("a", "b", group="g"), row("c", "de", group="g")]]
 )
 def test_one_row_and_one_content_have_all_figures(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    test = side(tmp_path / "rows", rows)
+    test = instruction_rows(tmp_path / "rows", rows)
     figures = evaluate_instructions(instructed(tmp_path / "model"), test, [], settings(), 0, CPU).figures
     assert set(figures) == KEYS
     assert figures["response_loss_nats_low"] == pytest.approx(figures["response_loss_nats"])
 
 
 def test_rows_that_are_all_too_long_have_no_loss(tmp_path: Path) -> None:
-    test = side(tmp_path / "rows", [row("a", "b" * 60)])
+    test = instruction_rows(tmp_path / "rows", [row("a", "b" * 60)])
     figures = evaluate_instructions(instructed(tmp_path / "model"), test, [], settings(), 0, CPU).figures
     assert set(figures) == {key for key in KEYS if "loss" not in key}
 
 
 def test_what_stands_beside_an_answer_is_of_that_answer(tmp_path: Path) -> None:
     folder = instructed(tmp_path / "model")
-    rows = side(tmp_path / "rows", [row(f"q{n}", "ab cd ef gh", kind="sum", group=f"g{n // 2}") for n in range(4)])
+    rows = instruction_rows(
+        tmp_path / "rows", [row(f"q{n}", "ab cd ef gh", kind="sum", group=f"g{n // 2}") for n in range(4)]
+    )
     said = [each.text for each in answers(model_of_bytes(), rows, [0, 1, 2, 3], byte_tokenizer(), 4, 2)]
     train = [asked("other", said[2]), asked("q1", said[1])]
     samples = evaluate_instructions(folder, rows, train, settings(), 0, CPU).samples
@@ -329,7 +316,7 @@ def test_what_stands_beside_an_answer_is_of_that_answer(tmp_path: Path) -> None:
 
 def test_the_seed_draws_the_resamples_and_nothing_else(tmp_path: Path) -> None:
     folder = instructed(tmp_path / "model")
-    rows = side(tmp_path / "rows", [row(f"q{n}", "ab" * (n % 5 + 1)) for n in range(12)])
+    rows = instruction_rows(tmp_path / "rows", [row(f"q{n}", "ab" * (n % 5 + 1)) for n in range(12)])
     first, again, other = (evaluate_instructions(folder, rows, [], settings(), seed, CPU).figures for seed in (0, 0, 1))
     assert first == again
     changed = {key for key in first if first[key] != other[key]}

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import CPU, byte_tokenizer, tiny_gpt
+from helpers import CPU, byte_tokenizer, instruction_rows, tiny_gpt
 
 from groundup.config import EvaluateParams
-from groundup.data.instructions import PROMPT_LENGTHS_FILE
 from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import TokenStore, write_token_store
 from groundup.errors import GroundupError
@@ -26,7 +25,7 @@ from groundup.evaluation.surprise import token_losses
 from groundup.model.gpt import GPTClassifier
 from groundup.report.classifier_files import curves_of
 from groundup.tasks.classify import LabelledRows, class_logits
-from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers
+from groundup.tasks.instruct import FROM_RANDOM, answers
 from groundup.tasks.threshold import choose_threshold
 from groundup.train.checkpoint import load_classifier, save_model
 
@@ -364,19 +363,6 @@ def test_a_test_label_that_no_train_message_has_is_refused(many_classifier, tmp_
     sides = many_sides(tmp_path, ("bug", "bill", "praise", "noise"))
     with pytest.raises(GroundupError, match="the test messages have a label that no train message has; got noise"):
         evaluate_classifier(many_classifier, sides, settings(), 0, CPU)
-
-
-def instruction_rows(folder, rows) -> InstructionRows:
-    tokenizer = byte_tokenizer()
-    prompts = [tokenizer.encode(row["instruction"]) for row in rows]
-    pairs = [
-        [*prompt, *tokenizer.encode(row["output"]), tokenizer.end_of_text_id]
-        for prompt, row in zip(prompts, rows, strict=True)
-    ]
-    write_token_store(folder, pairs, 257)
-    np.save(folder / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts]))
-    write_rows(folder / ROWS_FILE, rows)
-    return InstructionRows.load(folder)
 
 
 def asked(n: int, **values: str) -> list[dict[str, str]]:

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from report_helpers import ANSWER, BESIDE_THE_FLOOR, CALIBRATION, INSTRUCT, MANY_CLASSES, VERSUS, bounds, of_a_kind
+from report_helpers import (
+    ANSWER,
+    BESIDE_THE_FLOOR,
+    CALIBRATION,
+    INSTRUCT,
+    MANY_CLASSES,
+    TWO_CLASSES,
+    VERSUS,
+    bounds,
+    of_a_kind,
+)
 
 from groundup.evaluation.diagnosis import Finding
 from groundup.evaluation.evaluated import Evaluated
@@ -29,17 +39,7 @@ HOSTILE = [
     "   hostile9 \t\n---\nhostile9\n===",
 ]
 
-CLASSIFIER = {
-    "accuracy": 0.8125,
-    "accuracy_low": 0.7071,
-    "accuracy_high": 0.8912,
-    "precision": 0.6301,
-    "recall": 0.5402,
-    "f1": 0.5817,
-    "roc_auc": 0.9034,
-    "threshold": 0.4321,
-    **bounds("precision", "recall", "f1", "roc_auc"),
-}
+CLASSIFIER = TWO_CLASSES | bounds("precision", "recall", "f1", "roc_auc")
 BASELINE: dict[str, Any] = CLASSIFIER | {"versus": VERSUS}
 LOSS = {"loss_nats": 0.2931, **bounds("loss_nats")}
 SLICES = {
