@@ -58,8 +58,9 @@ nightly: $(RUNTIME) ## Run the last commit on the real texts (preset small), in 
 	git clone --quiet . $(NIGHTLY)
 	cd $(NIGHTLY) && groundup preset small && groundup check && dvc repro && groundup summary && python .ci/figures.py small
 
-test: $(DEVELOPMENT) ## Run the tests with the coverage of src
-	pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+# A file of tests stays in one process, which makes what its tests share once; in their order, the slowest files come first.
+test: $(DEVELOPMENT) ## Run the tests with the coverage of src, as many side by side as there are cores (up to 4)
+	pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 KILLS ?= 60
 chaos: $(DEVELOPMENT) ## Kill a small pipeline KILLS=60 times at random moments; every run must end with the same bytes

@@ -212,6 +212,7 @@ class FinetuneClsParams(TrainingParams):
     `positive_label` is one of two labels; with more it is empty, and `threshold_for` has no use.
 
     Before it learns to tell the classes apart, the model learns for `language_steps` steps to write such messages.
+    While it does, the surprise at a token of theirs counts `language_weight` times as much as that at a class.
 
     `train_rows` is how many labelled rows it learns the classes from, 0 for all; writing reads all, but no labels.
     `from_random` trains a model with random weights in the same way, to show what pretraining buys.
@@ -220,6 +221,7 @@ class FinetuneClsParams(TrainingParams):
     language_steps: Count
     language_batch_size: Positive
     language_learning_rate: PositiveFloat
+    language_weight: NotNegative
     epochs: Positive
     trainable: Trainable
     lora: LoraParams

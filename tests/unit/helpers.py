@@ -105,6 +105,7 @@ def pretrain_settings(**changes: Any) -> PretrainParams:
 def classifier_settings(**changes: Any) -> FinetuneClsParams:
     own = {
         "language_steps": 0,
+        "language_weight": 0.0,
         "language_batch_size": 2,
         "language_learning_rate": 1e-3,
         "epochs": 1,

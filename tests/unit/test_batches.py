@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundup.data.batches import Epochs, bucketed_batches, pad, window_starts
+from groundup.data.batches import STRETCH, Epochs, batches_of_like_length, bucketed_batches, pad, window_starts
 from groundup.seeding import numpy_generator
 
 
@@ -93,3 +93,16 @@ def test_padding_fills_up_on_the_right():
     padded = pad([np.array([1, 2, 3]), np.array([4]), np.array([], dtype=int)], fill=-1)
     assert padded.tolist() == [[1, 2, 3], [4, -1, -1], [-1, -1, -1]]
     assert padded.dtype == np.int64
+
+
+@pytest.mark.parametrize(("n_items", "batch_size"), [(0, 3), (1, 3), (7, 7), (STRETCH * 2 + 5, 2), (1000, 9)])
+def test_batches_of_like_length_hold_every_item_once_and_pad_little(n_items, batch_size):
+    items = [(number, int(length)) for number, length in enumerate(np.random.default_rng(0).integers(1, 90, n_items))]
+    batches = list(batches_of_like_length(iter(items), lambda item: item[1], batch_size))
+    assert sorted(item for batch in batches for item in batch) == items
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    for start in range(0, len(batches), STRETCH):  # within a stretch no message is shorter than one before it
+        lengths = [length for batch in batches[start : start + STRETCH] for _, length in batch]
+        assert lengths == sorted(lengths)
+    numbers = [number for batch in batches for number, _ in batch]
+    assert all(abs(place - number) < STRETCH * batch_size for place, number in enumerate(numbers))  # little waits

@@ -209,6 +209,34 @@ def test_the_loss_is_summed_over_the_messages(rows):
     assert task.loss(model, batch).item() == pytest.approx(expected, rel=1e-5)  # the loss is formed in fp32
 
 
+def test_the_messages_own_tokens_pull_on_the_weights_and_do_not_show_in_the_loss(rows):
+    plain, both, model = task_of(rows, batch_size=11), task_of(rows, batch_size=11, language_weight=0.5), classifier()
+    [batch] = plain.batches(0)
+    loss = both.loss(model, batch)
+    assert loss.item() == plain.loss(model, batch).item()
+    loss.backward()
+    found = {name: parameter.grad for name, parameter in model.named_parameters()}
+
+    # Said again with one message at a time and the logarithm of the probability of each token but its first.
+    model.zero_grad()
+    surprises = []
+    for tokens, length in zip(batch.input_ids, batch.lengths.tolist(), strict=True):
+        probabilities = model.trunk(tokens[None, :length])[0].softmax(dim=1)
+        surprises += [-probabilities[place - 1, tokens[place]].log() for place in range(1, length)]
+    (plain.loss(model, batch) + 0.5 * 11 * sum(surprises) / len(surprises)).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_messages_of_one_token_have_nothing_to_write(rows):
+    task, model = task_of(rows, batch_size=1, language_weight=2.0), classifier()
+    batch = next(batch for step in range(11) for batch in task.batches(step) if batch.n_tokens == 1)
+    loss = task.loss(model, batch)
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert all(torch.isfinite(each.grad).all() for each in model.parameters() if each.grad is not None)
+
+
 def test_validation_gives_the_mean_loss_and_the_share_of_right_answers(rows):
     model = classifier()
     figures = task_of(rows).validate(model)

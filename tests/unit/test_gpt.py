@@ -34,6 +34,26 @@ def test_a_score_depends_on_its_token_and_those_before_and_on_none_after():
     assert ((before[:, 7:] - after[:, 7:]).abs().amax(dim=-1) > 1e-6).all()
 
 
+def test_in_bf16_the_shortcut_is_bf16_and_scores_and_gradients_are_those_of_fp32_but_for_rounding():
+    model, tokens = tiny_gpt(), torch.randint(31, (3, 12), generator=torch.Generator().manual_seed(0))
+    exact = model.features(tokens)
+    exact.square().sum().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    seen = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda block, inputs, output: seen.append(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = model.features(tokens)
+    assert seen == [torch.bfloat16] * len(model.blocks)
+    rounded.float().square().sum().backward()
+    # A rounding is off by up to 2^-9 of the value, and some ten stand between a token and its features.
+    assert (rounded - exact).norm() / exact.norm() < 0.02
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.dtype == torch.float32
+        assert (parameter.grad - gradients[name]).norm() <= 0.06 * gradients[name].norm() + 1e-6, name
+
+
 def test_positions_matter():
     model = tiny_gpt()
     same = torch.full((1, 4), 5)

@@ -161,6 +161,27 @@ def test_losses_and_samples_see_the_model_in_the_right_mode():
     assert task.modes == ["loss True True", "validate False False", "sample False False"] * 2
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_training_and_validation_compute_in_the_chosen_precision_and_samples_in_fp32(precision):
+    seen = []
+
+    class Noted(Scripted):
+        def loss(self, model, batch):
+            seen.append(("loss", torch.is_autocast_enabled("cpu")))
+            return super().loss(model, batch)
+
+        def validate(self, model):
+            seen.append(("validate", torch.is_autocast_enabled("cpu")))
+            return super().validate(model)
+
+        def sample(self, model):
+            seen.append(("sample", torch.is_autocast_enabled("cpu")))
+            return super().sample(model)
+
+    train(model_of_one_layer(), Noted([1.0]), training_settings(precision=precision), seed=0)
+    assert seen == [("loss", precision == "bf16"), ("validate", precision == "bf16"), ("sample", False)]
+
+
 def test_rows_come_at_their_intervals_with_each_validation_and_at_the_end():
     task = Scripted([1.0] * 9, max_steps=11)
     outcome = train(model_of_one_layer(), task, training_settings(log_interval=3, evaluation_interval=5), seed=0)

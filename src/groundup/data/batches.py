@@ -1,15 +1,20 @@
 """Which sequences make up a batch: pure functions of seed and step, so that nothing is replayed to resume."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
 from groundup.data.token_store import TokenStore
 from groundup.seeding import numpy_generator
 
+Item = TypeVar("Item")
+
 # Documents among which the one that fills a window best is looked for.
 LOOKAHEAD = 64
+STRETCH = 32  # batches whose rows are sorted by length together
 
 
 def window_starts(n_tokens: int, context_length: int, batch_size: int, seed: int, batch: int) -> np.ndarray:
@@ -121,13 +126,23 @@ def bucketed_batches(
     Shapes:  lengths (N,) -> arrays of at most `batch_size` row numbers
     """
     order = generator.permutation(len(lengths))
-    stretch = 32 * batch_size
+    stretch = STRETCH * batch_size
     batches = []
     for start in range(0, len(order), stretch):
         rows = order[start : start + stretch]
         rows = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
         batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
     return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def batches_of_like_length(
+    items: Iterable[Item], length_of: Callable[[Item], int], batch_size: int
+) -> Iterator[list[Item]]:
+    """All items once, in batches that need little padding: sorted by length within stretches of many batches."""
+    waiting = iter(items)
+    while stretch := list(islice(waiting, STRETCH * batch_size)):
+        stretch.sort(key=length_of)
+        yield from (stretch[at : at + batch_size] for at in range(0, len(stretch), batch_size))
 
 
 class Epochs:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from groundup.data.batches import pad
+from groundup.data.batches import batches_of_like_length, pad
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPT
@@ -38,14 +38,9 @@ def token_losses(model: GPT, store: TokenStore, end_of_text_id: int, *, stride: 
     losses = np.zeros(len(store.tokens), np.float32)
     was_training = model.training
     model.eval()
-    windows: list[Window] = []
-    for window in _windows(store, end_of_text_id, model.config.context_length, stride):
-        windows.append(window)
-        if len(windows) == batch_size:
-            _score(model, windows, losses)
-            windows = []
-    if windows:
-        _score(model, windows, losses)
+    windows = _windows(store, end_of_text_id, model.config.context_length, stride)
+    for batch in batches_of_like_length(windows, lambda window: len(window[0]), batch_size):
+        _score(model, batch, losses)
     model.train(was_training)
     return losses
 

@@ -150,6 +150,8 @@ class GPT(nn.Module):
                 raise ValueError(f"{end} tokens are more than the context length {self.config.context_length}")
             positions = torch.arange(start, end, device=input_ids.device)
         x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
+        if torch.is_autocast_enabled(x.device.type):  # the shortcut in the products' format: half the bytes to move
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         for layer, block in enumerate(self.blocks):
             x = block(x, layer=layer, cache=cache, mask=mask)
         if cache is not None:
@@ -199,9 +201,13 @@ class GPTClassifier(nn.Module):
         return self.trunk.device
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        features = self.trunk.features(input_ids)
+        return self.scores(self.trunk.features(input_ids), lengths)
+
+    def scores(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The scores of texts whose tokens have these features. Shapes: (B, T, C), (B,) -> (B, n_classes)"""
         last = features[torch.arange(len(lengths), device=features.device), lengths - 1]  # shape: (B, C)
-        return self.class_head(last)
+        scores: Tensor = self.class_head(last)
+        return scores
 
 
 def choose_trainable(model: nn.Module, which: str, lora: LoraParams | None = None) -> None:

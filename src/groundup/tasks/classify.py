@@ -14,6 +14,7 @@ from groundup.data.batches import Epochs, bucketed_batches, pad
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
 from groundup.model.gpt import GPT, GPTClassifier, set_dropout
+from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.seeding import numpy_generator
 from groundup.tasks.classes import label_numbers
 from groundup.tasks.language import LanguageTask
@@ -107,7 +108,21 @@ class ClassifyTask:
         return LabelledBatch(input_ids, lengths, labels, n_targets=len(rows), n_tokens=sum(map(len, tokens)))
 
     def loss(self, model: GPTClassifier, batch: LabelledBatch) -> Tensor:
-        return F.cross_entropy(model(batch.input_ids, batch.lengths).float(), batch.labels, reduction="sum")
+        """Surprise at the classes; that at the messages' own tokens pulls on the weights beside it, and is not shown.
+
+        So the loss of the training compares with that of the validation. The surprise at a token counts
+        `language_weight` times as much as that at a class, on average over the tokens of a batch.
+        Source: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", 3.2.
+        """
+        features = model.trunk.features(batch.input_ids)
+        sorting = F.cross_entropy(model.scores(features, batch.lengths).float(), batch.labels, reduction="sum")
+        if not (self.settings.language_weight and torch.is_grad_enabled()):
+            return sorting
+        inside = torch.arange(1, features.shape[1], device=features.device) < batch.lengths[:, None]
+        targets = batch.input_ids[:, 1:].masked_fill(~inside, IGNORE_INDEX)
+        writing = token_loss(features[:, :-1], model.trunk.head_weight, targets)
+        share = self.settings.language_weight * batch.n_targets / max(1, batch.n_tokens - batch.n_targets)
+        return sorting + share * (writing - writing.detach())
 
     def validate(self, model: GPTClassifier) -> dict[str, float]:
         logits = class_logits(model, self.validation)

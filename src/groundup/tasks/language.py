@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from groundup.config import PretrainParams
-from groundup.data.batches import pad, window_starts, windows_of_documents
+from groundup.data.batches import batches_of_like_length, pad, window_starts, windows_of_documents
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.generate import Sampling, generate
@@ -142,8 +142,9 @@ def score_corpus(model: GPT, store: TokenStore, tokenizer: Tokenizer, *, stride:
     was_training = model.training
     model.eval()
     total, n_targets = 0.0, 0
-    for batch in _scored_batches(store, tokenizer.end_of_text_id, model.config.context_length, stride, batch_size):
-        inputs, targets = (torch.from_numpy(part).to(model.device) for part in batch)
+    windows = _scored_windows(store, tokenizer.end_of_text_id, model.config.context_length, stride)
+    for batch in batches_of_like_length(windows, lambda window: len(window[0]), batch_size):
+        inputs, targets = (torch.from_numpy(part).to(model.device) for part in _stack(batch))
         total += token_loss(model.features(inputs), model.head_weight, targets).item()
         n_targets += int((targets != IGNORE_INDEX).sum())
     model.train(was_training)
@@ -153,10 +154,10 @@ def score_corpus(model: GPT, store: TokenStore, tokenizer: Tokenizer, *, stride:
     return CorpusScore(total, n_targets, n_bytes)
 
 
-def _scored_batches(
-    store: TokenStore, end_of_text_id: int, context_length: int, stride: int, batch_size: int
+def _scored_windows(
+    store: TokenStore, end_of_text_id: int, context_length: int, stride: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    windows: list[tuple[np.ndarray, np.ndarray]] = []
+    """What is read and what is asked for, IGNORE_INDEX where nothing is. Shapes: (up to T,), the same."""
     for index in range(len(store)):
         document = store[index].astype(np.int64)
         tokens = np.concatenate([[end_of_text_id], document])  # token t is predicted from the tokens before it
@@ -165,13 +166,8 @@ def _scored_batches(
             end = min(start + context_length, len(document))
             targets = tokens[start + 1 : end + 1].copy()
             targets[: counted - start] = IGNORE_INDEX
-            windows.append((tokens[start:end], targets))
+            yield tokens[start:end], targets
             counted = end
-            if len(windows) == batch_size:
-                yield _stack(windows)
-                windows = []
-    if windows:
-        yield _stack(windows)
 
 
 def _window_starts(length: int, context_length: int, stride: int) -> range:

@@ -127,7 +127,7 @@ def train(
         for observer in observers:
             observer.resumed(outcome)
     elif validate_first:
-        _validate(model, task, outcome, observers)
+        _validate(model, task, outcome, observers, precision)
 
     with keeper.stops_after_a_step() if keeper else contextlib.nullcontext():
         # A state is one after a step and before what the step leads to: a row, a validation, new best weights.
@@ -165,7 +165,7 @@ def train(
             if evaluates:
                 with average.in_the_model() if average else contextlib.nullcontext():
                     with keeper.stops_at_once() if keeper else contextlib.nullcontext():
-                        improved = _validate(model, task, outcome, observers)
+                        improved = _validate(model, task, outcome, observers, precision)
                     if improved:
                         best_weights = _copy_of_trainable(model)
                 validation_loss = outcome.validation_rows[-1]["loss_nats"]
@@ -223,11 +223,18 @@ def _restore(
     return outcome, parts["best"], _Window(**state.facts["window"])
 
 
-def _validate(model: nn.Module, task: Task, outcome: Outcome, observers: Sequence[Observer]) -> bool:
+def _validate(
+    model: nn.Module,
+    task: Task,
+    outcome: Outcome,
+    observers: Sequence[Observer],
+    precision: contextlib.AbstractContextManager[None],
+) -> bool:
     """Add a validation row and a sample to the outcome; returns whether it is the best so far."""
     model.eval()
     with torch.no_grad():
-        figures = {"step": outcome.steps, "tokens": outcome.tokens, **task.validate(model)}
+        with precision:
+            figures = {"step": outcome.steps, "tokens": outcome.tokens, **task.validate(model)}
         text = task.sample(model)
     outcome.validation_rows.append(figures)
     if text is not None:
