@@ -1,6 +1,8 @@
 """Which device computes and in which number format."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,35 @@ def test_preparing_sets_threads_and_repeatable_results(monkeypatch):
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         torch.utils.deterministic.fill_uninitialized_memory = fills
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_freed_memory_is_used_again_without_new_pages():
+    """In a process of its own: the C library keeps to what it was told."""
+    script = """
+import resource, sys, torch
+from groundup.train.precision import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for number in range(21):
+    if number == 1:
+        began = faults()
+    [torch.ones(8 << 20, dtype=torch.uint8) for _ in range(5)]  # more than what glibc keeps by itself
+print(faults() - began)
+"""
+    given_back, kept = (
+        int(subprocess.run([sys.executable, "-c", script, way], capture_output=True, text=True, check=True).stdout)
+        for way in ("give back", "keep")
+    )
+    assert given_back > 20 * 20  # forty megabytes are 10,240 pages, or 20 of two megabytes
+    assert kept < given_back / 10
+
+
+def test_where_the_c_library_cannot_be_told_nothing_happens(monkeypatch):
+    def without_mallopt(name):
+        raise OSError("no such library")
+
+    monkeypatch.setattr(precision.ctypes, "CDLL", without_mallopt)
+    assert precision.keep_freed_memory() is False

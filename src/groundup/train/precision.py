@@ -1,6 +1,7 @@
 """Which device computes, and in which number format."""
 
 import contextlib
+import ctypes
 import os
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import torch
 
 from groundup.config import Precision, RuntimeParams
 from groundup.errors import GroundupError
+
+# mallopt's names for what it sets, from glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_KEPT = 1 << 28  # bytes; a larger block is a mapping of its own, which goes back when it is freed
+NEVER = 2**31 - 1
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -27,7 +33,8 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def prepare_runtime(runtime: RuntimeParams) -> torch.device:
-    """Set threads and determinism for this process; returns the device to compute on."""
+    """Set threads, memory and determinism for this process; returns the device to compute on."""
+    keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this set
@@ -35,6 +42,22 @@ def prepare_runtime(runtime: RuntimeParams) -> torch.device:
     # Filling new memory with NaN, which comes along with it, is for finding bugs and costs time at every allocation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return choose_device(runtime.device)
+
+
+def keep_freed_memory() -> bool:
+    """Let freed memory of a few megabytes wait for its next use, instead of giving it back to the system each time.
+
+    A training step takes and frees the same tensors again and again. What was given back comes anew as zeroed pages,
+    whose faults take a good part of a small model's step (`benchmarks/freed_memory.py`).
+
+    Returns: whether the C library could be told so; only glibc can.
+    Source:  mallopt(3)
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # musl, macOS, Windows
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT) and mallopt(M_TRIM_THRESHOLD, NEVER))
 
 
 def computes_bf16(device: torch.device) -> bool:
