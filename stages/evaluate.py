@@ -56,8 +56,7 @@ def evaluate(params: Any, run: StageRun) -> None:
         write_text_atomically(REPORTS / HTML_FILE, render_html(REPORTS, folder, told))
     run.log_figures(summary)
     run.log_path(EVALUATION)
-    run.log_path(REPORTS / HTML_FILE)
-    run.describe(f"The report is the artifact `{HTML_FILE}`.")
+    run.log_report(REPORTS / HTML_FILE)
     # So that plain `dvc repro` fills the pipeline's own run too.
     record_reports(load_params(), REPORTS, store=run.store)
 

@@ -265,6 +265,12 @@ class Store:
         elif path.exists():
             self.client.log_artifact(run_id, str(path))
 
+    def log_report(self, run_id: str, page: Path) -> None:
+        """The report for a browser as an artifact, with a link to it in the description above the run's figures."""
+        self.log_path(run_id, page)
+        place = f"#/experiments/{self.experiment_id}/runs/{run_id}/artifacts/{page.name}"
+        self.client.set_tag(run_id, DESCRIPTION, f"The report is the artifact [{page.name}]({place}).")
+
     def end(self, run_id: str, status: str) -> None:
         self.client.set_terminated(run_id, status=status)
 
@@ -323,13 +329,13 @@ class StageRun:
             lambda run_id: self.store.log_figures(run_id, {f"final.{key}": value for key, value in flat.items()})
         )
 
-    def describe(self, note: str) -> None:
-        """The run's description, which the UI shows above its figures."""
-        self.attempt(lambda run_id: self.store.client.set_tag(run_id, DESCRIPTION, note))
-
     def log_path(self, path: Path) -> None:
         """A file, or a folder under its own name, as an artifact."""
         self.attempt(lambda run_id: self.store.log_path(run_id, path), size_of(path))
+
+    def log_report(self, page: Path) -> None:
+        """The report as an artifact, with a link to it on the run."""
+        self.attempt(lambda run_id: self.store.log_report(run_id, page), size_of(page))
 
 
 def size_of(*paths: Path) -> int:
@@ -409,7 +415,7 @@ def record_pipeline(
     artifacts: Sequence[Path],
     lock: Path | None,
     store: Store | None = None,
-    note: str = "",
+    page: Path | None = None,
 ) -> str | None:
     """Write a whole pipeline, from DVC's files, onto its parent run; doing so twice changes nothing.
 
@@ -417,7 +423,7 @@ def record_pipeline(
         curves: rows by step of each training; they stand on the parent as `stage/figure`, so that the UI compares
             pipelines in one chart.
         lock: DVC's lock file, whose hash becomes a tag.
-        note: what the run's description says; none if empty.
+        page: the report for a browser, which the run links to.
     Returns: the id of the run, or None if tracking is off or failed.
     """
     store = store or Store(PATIENCE_OF_A_PERSON_S)
@@ -433,14 +439,14 @@ def record_pipeline(
         store.log_figures(run_id, figures)
         for path in artifacts:
             store.log_path(run_id, path)
-        if note:
-            store.client.set_tag(run_id, DESCRIPTION, note)
+        if page:
+            store.log_report(run_id, page)
         if lock is not None and lock.exists():
             store.client.set_tag(run_id, "dvc.lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest())
         store.end(run_id, "FINISHED")
         return run_id
 
-    run_id: str | None = store.attempt(work, size_of(*artifacts))
+    run_id: str | None = store.attempt(work, size_of(*artifacts, *([page] if page else [])))
     return run_id
 
 

@@ -690,10 +690,12 @@ def test_mlflow_has_models_samples_and_the_report_as_artifacts(mirror: Tracked, 
     for stage in ("pretrain", "finetune-instruct"):
         assert any(name.startswith("samples/step_") for name in child_of(mirror.after_repro, stage)["artifacts"])
     report = "evaluate/report.md"
-    for run in (child_of(mirror.after_repro, "evaluate"), parent_of(mirror.after_track)):
+    for state in (mirror.after_repro, mirror.after_track):
+        run = child_of(state, "evaluate") if state is mirror.after_repro else parent_of(state)
+        [run_id] = [each for each, found in state.items() if found is run]
         assert run["artifacts"][report] == tracked.results[f"reports/{report}"]
         assert run["artifacts"]["report.html"] == tracked.results["reports/report.html"]
-        assert "`report.html`" in run["tags"]["mlflow.note.content"]
+        assert f"/runs/{run_id}/artifacts/report.html)" in run["tags"]["mlflow.note.content"]
 
 
 def test_tracking_the_same_pipeline_twice_changes_nothing(mirror: Tracked) -> None:

@@ -5,6 +5,7 @@ import lzma
 
 import numpy as np
 import pytest
+import zstandard
 from helpers import byte_tokenizer, token_store
 
 from groundup.evaluation import compression
@@ -12,6 +13,7 @@ from groundup.evaluation.compression import compressed, joined
 
 TOKENIZER = byte_tokenizer()
 XZ_HEADERS = 64  # bytes that a file of xz has around its data, or a few less
+ZSTD_HEADERS = 8  # magic number and sizes
 
 
 def store_of(texts: list[str]):
@@ -48,12 +50,19 @@ def test_sizes_are_those_of_the_compressors():
     assert found.bits_per_byte["bzip2_alone"] == pytest.approx(8 * len(bz2.compress(text)) / n_bytes, rel=0.005)
     assert found.bits_per_byte["xz_alone"] == pytest.approx(8 * (usual["alone"] - XZ_HEADERS) / n_bytes, rel=0.01)
     assert found.bits_per_byte["xz"] == pytest.approx(8 * (usual["both"] - usual["read"]) / n_bytes, rel=0.02)
+    zstd = {
+        name: len(zstandard.compress(data, level=19)) - ZSTD_HEADERS
+        for name, data in (("alone", text), ("read", read), ("both", read + text))
+    }
+    assert found.bits_per_byte["zstd_alone"] == pytest.approx(8 * zstd["alone"] / n_bytes, rel=0.01)
+    assert found.bits_per_byte["zstd"] == pytest.approx(8 * (zstd["both"] - zstd["read"]) / n_bytes, rel=0.03)
 
 
 def test_what_was_read_before_need_not_be_told_again():
     text = [some_text(4, 500)]
     found = compressed(store_of(text), store_of(text), TOKENIZER).bits_per_byte
     assert found["xz"] < 0.1 * found["xz_alone"]
+    assert found["zstd"] < 0.1 * found["zstd_alone"]
 
 
 def test_only_the_end_of_a_large_text_is_read(monkeypatch):
@@ -62,6 +71,7 @@ def test_only_the_end_of_a_large_text_is_read(monkeypatch):
     found = compressed(store_of([text]), store_of([text[:900]]), TOKENIZER)
     assert found.read_bytes == 1000
     assert found.bits_per_byte["xz"] > 0.5 * found.bits_per_byte["xz_alone"]
+    assert found.bits_per_byte["zstd"] > 0.5 * found.bits_per_byte["zstd_alone"]
 
 
 def test_figures_are_rounded_so_that_versions_of_a_compressor_agree():
@@ -73,3 +83,4 @@ def test_an_empty_train_text_is_no_fault():
     found = compressed(store_of([]), store_of(["a b c d"]), TOKENIZER)
     assert found.read_bytes == 0
     assert found.bits_per_byte["xz"] > 0
+    assert found.bits_per_byte["zstd"] > 0

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import zstandard
 
 from groundup.data.token_store import TokenStore
 from groundup.tokenizer.encoding import Tokenizer
@@ -15,30 +16,37 @@ READ_BYTES = 8 << 20  # of the train text at most, its end: compressing takes a 
 BETWEEN_DOCUMENTS = b"\xff"  # no UTF-8 text has this byte; the models are scored on where a document ends, too
 SIGNIFICANT_DIGITS = 3  # other versions of a compressor may need a few bytes more or less
 SMALLEST_DICTIONARY = 4096
+ZSTD_LEVEL = 19  # the slowest usual one; those above need more memory and gave the same sizes here
+SMALLEST_WINDOW_LOG = 10
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """Bits for each byte of a text, by compressor, and how many bytes of other text one of them had read before."""
+    """Bits for each byte of a text, by compressor, and how many bytes of other text some of them had read before."""
 
     bits_per_byte: Mapping[str, float]
     read_bytes: int
 
 
 def compressed(train: TokenStore, test: TokenStore, tokenizer: Tokenizer) -> Compressed:
-    """The compressed size of the test text: by xz that has read the train text, and by xz and bzip2 on its own.
+    """The compressed size of the test text: by xz and zstd that have read the train text, and by them and bzip2 alone.
 
-    What xz needs after the train text is the size of both together less that of the train text. xz stands for all
-    compressors that replace repeats by references (gzip, zstd); bzip2 sorts contexts, in blocks too short to read the
-    train text first. What xz puts around its data is left out, for it would count in a short text.
+    What is needed after the train text is the size of both together less that of the train text. xz and zstd replace
+    repeats by references; bzip2 sorts contexts, in blocks too short to read the train text first. What xz and zstd put
+    around their data is left out, for it would count in a short text.
 
     Raises: nothing; the test text must not be empty.
     """
     read, text = joined(train, tokenizer, READ_BYTES), joined(test, tokenizer)
-    with ThreadPoolExecutor() as pool:  # both let other threads work
-        of_train, of_both, alone = pool.map(lzma_size, (read, read + text, text))
+    with ThreadPoolExecutor() as pool:  # they all let other threads work
+        xz, zstd = (
+            [pool.submit(size_of, data) for data in (read, read + text, text)] for size_of in (lzma_size, zstd_size)
+        )
+        sizes = {"bzip2_alone": len(bz2.compress(text))}
+        for name, waiting in (("xz", xz), ("zstd", zstd)):
+            of_train, of_both, alone = (each.result() for each in waiting)
+            sizes |= {name: of_both - of_train, f"{name}_alone": alone}
     n_bytes = int(tokenizer.token_lengths[test.tokens].sum())
-    sizes = {"xz": of_both - of_train, "xz_alone": alone, "bzip2_alone": len(bz2.compress(text))}
     bits = {name: float(f"{8 * size / n_bytes:.{SIGNIFICANT_DIGITS}g}") for name, size in sizes.items()}
     return Compressed(bits, len(read) - read.count(BETWEEN_DOCUMENTS))
 
@@ -57,3 +65,17 @@ def lzma_size(data: bytes) -> int:
     """Bytes that xz's strongest preset makes of some, without header and checksum, its window as long as they are."""
     method = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": max(SMALLEST_DICTIONARY, len(data))}
     return len(lzma.compress(data, format=lzma.FORMAT_RAW, filters=[method]))
+
+
+def zstd_size(data: bytes) -> int:
+    """Bytes that zstd makes of some, without magic number and checksum, its window as long as they are."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        ZSTD_LEVEL,
+        source_size=len(data),
+        window_log=max(SMALLEST_WINDOW_LOG, len(data).bit_length()),
+        format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+        write_content_size=False,
+        write_checksum=False,
+        write_dict_id=False,
+    )
+    return len(zstandard.ZstdCompressor(compression_params=parameters).compress(data))

@@ -132,7 +132,8 @@ def prediction_figures(
         "unigram": {"bits_per_byte": float(unigram.sum()) / math.log(2) / n_bytes},
         **{name: {"bits_per_byte": value} for name, value in small.bits_per_byte.items()},
     }
-    figures["baselines"]["xz"]["read_bytes"] = small.read_bytes
+    for name in ("xz", "zstd"):
+        figures["baselines"][name]["read_bytes"] = small.read_bytes
     if settings.ngram_order:
         ngram = NgramModel(train, settings.ngram_order, tokenizer.vocab_size).losses(test)
         per_byte = float(ngram.sum()) / math.log(2) / n_bytes

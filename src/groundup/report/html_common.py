@@ -20,7 +20,9 @@ BASELINES = say.BASELINES | {
     "unigram": "how frequent each token is",
     "ngram": "counting tokens in a row (Kneser-Ney)",
     "xz": "xz, after the train text",
+    "zstd": "zstd, after the train text",
     "xz_alone": "xz, on its own",
+    "zstd_alone": "zstd, on its own",
     "bzip2_alone": "bzip2, on its own",
 }
 

@@ -25,12 +25,11 @@ def predictors(figures: Mapping[str, Any]) -> list[tuple[str, float, str]]:
     rows = [
         ("plain bytes", 8.0, ""),
         ("how frequent each token is", baselines["unigram"]["bits_per_byte"], ""),
-        ("xz, on its own", baselines["xz_alone"]["bits_per_byte"], ""),
-        ("bzip2, on its own", baselines["bzip2_alone"]["bits_per_byte"], ""),
-        (
-            f"xz, after {baselines['xz']['read_bytes']} bytes of the train text",
-            baselines["xz"]["bits_per_byte"],
-            "",
+        *((f"{name}, on its own", baselines[f"{name}_alone"]["bits_per_byte"], "") for name in ("xz", "zstd", "bzip2")),
+        *(
+            (f"{name}, after {row['read_bytes']} bytes of the train text", row["bits_per_byte"], "")
+            for name, row in baselines.items()
+            if "read_bytes" in row
         ),
         ("**GPT**", figures["bits_per_byte"], between(figures, "bits_per_byte")),
     ]

@@ -33,10 +33,8 @@ def record_reports(params: Params, reports: Path, lock: Path | None = None, stor
         figures |= flat_figures(read_json(reports / stage / METRICS_FILE), f"final.{stage}.")
     artifacts = [reports / "evaluate", reports / "summary.json"]
     page = reports / HTML_FILE
-    if not page.exists():  # a run of before there was one
-        return record_pipeline(params, curves, figures, artifacts, lock, store)
-    note = f"The report is the artifact `{HTML_FILE}`."
-    return record_pipeline(params, curves, figures, [*artifacts, page], lock, store, note)
+    shown = page if page.exists() else None  # a run of before there was one has none
+    return record_pipeline(params, curves, figures, artifacts, lock, store, shown)
 
 
 def _renamed(row: dict[str, float], prefix: str, keep: tuple[str, ...] = ()) -> dict[str, float]:
