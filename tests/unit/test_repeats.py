@@ -378,7 +378,8 @@ WORKER = """
 import os, signal, sys, time
 
 def stop(number, frame):
-    print("kept", os.getpgrp() == os.getpid(), flush=True)
+    # Not print, which may be at work when the signal comes: "ready" is heard before it returns.
+    os.write(1, f"kept {os.getpgrp() == os.getpid()}\\n".encode())
     sys.exit(130)
 
 ignored = signal.signal(signal.SIGINT, stop) == signal.SIG_IGN
