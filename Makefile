@@ -11,7 +11,7 @@ DEVELOPMENT := $(VENV)/.development-installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev preset repro nightly test chaos check format ui dag compare summary report seeds curves track register judge clean clean-checkpoints
+.PHONY: help setup setup-dev preset repro nightly test chaos bench check format ui dag compare summary report seeds curves track register judge clean clean-checkpoints
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ test: $(DEVELOPMENT) ## Run the tests with the coverage of src, as many side by 
 KILLS ?= 60
 chaos: $(DEVELOPMENT) ## Kill a small pipeline KILLS=60 times at random moments; every run must end with the same bytes
 	$(VENV)/bin/python tests/pipeline/chaos.py $(KILLS)
+
+bench: $(DEVELOPMENT) ## Measure training beside transformers, on this machine (minutes; nothing else should run)
+	$(VENV)/bin/python benchmarks/training.py
 
 check: $(DEVELOPMENT) ## Lint, format and types
 	ruff check .

@@ -1,0 +1,44 @@
+"""On which machine a benchmark ran, and where its results lie."""
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "transformers", "llms-from-scratch", "litgpt")
+PRODUCTS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what a CPU can multiply with
+
+
+def facts() -> dict[str, Any]:
+    """Processor, cores, and the versions of what was measured; no names of hosts or people."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    rows = dict(line.split(":", 1) for line in cpuinfo.split("\n\n")[0].splitlines() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in rows.items()}
+    flags = told.get("flags", "").split()
+    return {
+        "processor": told.get("model name", platform.processor()),
+        "family_and_model": f"{told.get('cpu family', '?')}/{told.get('model', '?')}",
+        "cores": os.cpu_count(),
+        "products": [flag for flag in PRODUCTS if flag in flags],
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := installed(name))},
+    }
+
+
+def installed(package: str) -> str | None:
+    """The version of a package, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def write_results(name: str, results: dict[str, Any]) -> Path:
+    """Results with the machine they are of, as `benchmarks/results/<name>.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": facts(), **results}, indent=2) + "\n", encoding="utf-8")
+    return path

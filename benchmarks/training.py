@@ -1,0 +1,232 @@
+"""Training throughput and memory of this project beside its peers: the same shapes, tokens and AdamW, in one run.
+
+Usage: python benchmarks/training.py [--rounds 3] [--shapes tiny small]   (or `make bench`)
+
+Each way trains in a process of its own, since memory is taken and threads are bound for good; the ways go in turns,
+round after round, so that a slow minute of a shared machine meets them all. A ratio is taken within a round, and the
+median of the rounds is told with the lowest and the highest. Peers: `transformers`, and the book's code where
+`llms-from-scratch` is installed. Results go to `benchmarks/results/training.json`.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from machine import installed, write_results
+
+WARM_UP = 2
+OURS = "groundup"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A GPT-2 of some size and how it is trained. Units: `steps` timed after the warm-up."""
+
+    vocab_size: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    batch_size: int
+    steps: int
+    context_length: int = 256
+
+    @property
+    def tokens(self) -> int:
+        return self.batch_size * self.context_length
+
+
+SHAPES = {
+    "default": Shape(1536, 192, 3, 3, 16, 20, 192),
+    "tiny": Shape(4096, 192, 6, 6, 16, 8),
+    "small": Shape(8192, 384, 6, 6, 16, 4),
+    "gpt2-124m": Shape(50257, 768, 12, 12, 4, 2),
+}
+
+
+def batch_of(shape: Shape, step: int) -> Any:
+    """Token ids of a step, the same for every way. Shapes: (B, T + 1)"""
+    import torch
+
+    generator = torch.Generator().manual_seed(step)
+    return torch.randint(shape.vocab_size, (shape.batch_size, shape.context_length + 1), generator=generator)
+
+
+def groundup(shape: Shape) -> Callable[[int], float]:
+    """A step of this project, as its stages take it."""
+    import torch
+
+    from groundup.config import RuntimeParams, load_params
+    from groundup.model.gpt import GPT, GPTConfig
+    from groundup.model.loss import token_loss
+    from groundup.tasks.language import TokenBatch
+    from groundup.train.optimizer import make_optimizer
+    from groundup.train.precision import autocast, prepare_runtime
+    from groundup.train.step import training_step
+
+    device = prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+    settings = replace(load_params().pretrain, optimizer="adamw", learning_rate=1e-3)
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(shape.vocab_size, shape.context_length, shape.d_model, shape.n_layers, shape.n_heads))
+    optimizer = make_optimizer(model, settings)
+    precision = autocast("auto", device)
+    model.train()
+
+    def loss_of(model: Any, batch: TokenBatch) -> Any:
+        return token_loss(model.features(batch.input_ids), model.head_weight, batch.targets)
+
+    def step(number: int) -> float:
+        tokens = batch_of(shape, number)
+        batch = TokenBatch(tokens[:, :-1], tokens[:, 1:], shape.tokens, shape.tokens)
+        return training_step(model, optimizer, [batch], loss_of, precision, 1.0).loss_nats / shape.tokens
+
+    return step
+
+
+def stepping(model: Any, loss_of: Callable[[Any], Any], shape: Shape, bf16: bool) -> Callable[[int], float]:
+    """A step of a peer: the usual loop of torch, with the fused AdamW and clipped gradients that ours has too."""
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    model.train()
+
+    def step(number: int) -> float:
+        tokens = batch_of(shape, number)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = loss_of(tokens)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return float(loss.item())
+
+    return step
+
+
+def hugging_face(shape: Shape, bf16: bool) -> Callable[[int], float]:
+    import torch
+    import torch.nn.functional as F
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=shape.vocab_size,
+        n_positions=shape.context_length,
+        n_embd=shape.d_model,
+        n_layer=shape.n_layers,
+        n_head=shape.n_heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+    )
+    model = GPT2LMHeadModel(config)
+
+    def loss_of(tokens: Any) -> Any:
+        logits = model(tokens[:, :-1]).logits
+        return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+    return stepping(model, loss_of, shape, bf16)
+
+
+def book(shape: Shape, dropout: float) -> Callable[[int], float]:
+    import torch
+    import torch.nn.functional as F
+    from llms_from_scratch.ch04 import GPTModel
+
+    torch.manual_seed(0)
+    model = GPTModel(
+        {
+            "vocab_size": shape.vocab_size,
+            "context_length": shape.context_length,
+            "emb_dim": shape.d_model,
+            "n_heads": shape.n_heads,
+            "n_layers": shape.n_layers,
+            "drop_rate": dropout,
+            "qkv_bias": True,
+        }
+    )
+
+    def loss_of(tokens: Any) -> Any:
+        return F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+
+    return stepping(model, loss_of, shape, bf16=False)
+
+
+WAYS: dict[str, Callable[[Shape], Callable[[int], float]]] = {
+    OURS: groundup,
+    "transformers, fp32": lambda shape: hugging_face(shape, bf16=False),
+    "transformers, bf16": lambda shape: hugging_face(shape, bf16=True),
+    "the book, dropout 0.1": lambda shape: book(shape, 0.1),
+    "the book": lambda shape: book(shape, 0.0),
+}
+
+
+def measured(way: str, shape: Shape) -> dict[str, float]:
+    """Tokens a second, the largest memory and the last loss of a way, in this process."""
+    step = WAYS[way](shape)
+    for number in range(WARM_UP):
+        step(number)
+    began = time.perf_counter()
+    for number in range(WARM_UP, WARM_UP + shape.steps):
+        loss = step(number)
+    spent = time.perf_counter() - began
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"tokens_per_s": shape.tokens * shape.steps / spent, "memory_mib": memory, "loss_nats": loss}
+
+
+def in_a_process(way: str, name: str) -> dict[str, float]:
+    done = subprocess.run([sys.executable, __file__, "--way", way, "--shapes", name], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{way}, {name}: {done.stderr.strip().splitlines()[-1]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compared(name: str, ways: list[str], rounds: int) -> list[dict[str, Any]]:
+    """A row for each way: medians over the rounds, and how many times as fast ours was."""
+    found = [{way: in_a_process(way, name) for way in ways} for _ in range(rounds)]
+    rows = []
+    for way in ways:
+        ratios = [each[OURS]["tokens_per_s"] / each[way]["tokens_per_s"] for each in found]
+        rows.append(
+            {
+                "way": way,
+                "tokens_per_s": round(statistics.median(each[way]["tokens_per_s"] for each in found)),
+                "memory_mib": round(statistics.median(each[way]["memory_mib"] for each in found)),
+                "loss_nats": round(found[-1][way]["loss_nats"], 4),
+                "ours_is_faster": [round(value, 2) for value in (statistics.median(ratios), min(ratios), max(ratios))],
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["default", "tiny", "small"])
+    parser.add_argument("--way", choices=WAYS, help="measure one way in this process")
+    told = parser.parse_args()
+    if told.way:
+        print(json.dumps(measured(told.way, SHAPES[told.shapes[0]])))
+        return
+    ways = [way for way in WAYS if "book" not in way or installed("llms-from-scratch")]
+    results = {}
+    for name in told.shapes:
+        results[name] = compared(name, ways, told.rounds)
+        print(f"\n{name}: {SHAPES[name]}")
+        print(f"{'':24}{'tokens/s':>10}{'MiB':>8}{'loss':>9}   ours is faster (median, lowest, highest)")
+        for row in results[name]:
+            figures = f"{row['tokens_per_s']:>10,}{row['memory_mib']:>8,}{row['loss_nats']:>9.4f}"
+            print(f"{row['way']:24}{figures}   " + "  ".join(f"{value:.2f}" for value in row["ours_is_faster"]))
+    print(f"\n-- {write_results('training', {'rounds': told.rounds, 'shapes': results})}")
+
+
+if __name__ == "__main__":
+    main()
