@@ -73,6 +73,6 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """A context in which matrix products run in the wanted precision; weights and sums stay in fp32."""
+    """A context in which products and the shortcut run in the wanted precision; weights and losses stay in fp32."""
     use_bf16 = precision == "bf16" or (precision == "auto" and computes_bf16(device))
     return torch.autocast(device.type, dtype=torch.bfloat16) if use_bf16 else contextlib.nullcontext()
