@@ -10,7 +10,7 @@ import click
 from groundup.config import flatten, load_params
 from groundup.console import said_in_one_line, signals_said_in_one_line
 from groundup.errors import GroundupError
-from groundup.tracking import StageRun, track_stage
+from groundup.tracking.stage import StageRun, track_stage
 
 # Sections that change how a stage computes but not what: no stage lists them, every stage may read them.
 ALWAYS = ("runtime",)

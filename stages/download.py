@@ -6,7 +6,7 @@ from groundup.console import download_progress, say
 from groundup.data.download import download as download_files
 from groundup.data.raw import MANIFEST_FILE
 from groundup.files import folder_written_atomically
-from groundup.tracking import StageRun
+from groundup.tracking.stage import StageRun
 from stages.common import stage
 from stages.paths import RAW, UNFINISHED_DOWNLOADS
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from groundup.config import load_params
 from groundup.data.split import SIDES
 from groundup.files import folder_written_atomically, read_json, write_text_atomically
 from groundup.report.say import HTML_FILE
 from groundup.report.tables import METRICS_FILE
-from groundup.tracking import StageRun
+from groundup.tracking.stage import StageRun
 from stages.common import stage
 from stages.paths import CLASSIFIER, EVALUATION, INSTRUCTED, PRETRAINED, REPORTS, SPLITS
 
@@ -26,7 +25,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     from groundup.evaluation.stories import story_checker
     from groundup.report.cards import write_cards
     from groundup.report.html import render_html
-    from groundup.report.record import record_reports
+    from groundup.report.record import read_reports
     from groundup.report.verdicts import verdicts_of
     from groundup.report.write import write_evaluation
     from groundup.tasks.classify import LabelledRows
@@ -58,7 +57,7 @@ def evaluate(params: Any, run: StageRun) -> None:
     run.log_path(EVALUATION)
     run.log_report(REPORTS / HTML_FILE)
     # So that plain `dvc repro` fills the pipeline's own run too.
-    record_reports(load_params(), REPORTS, store=run.store)
+    run.log_pipeline(*read_reports(REPORTS))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Any
 
 from groundup.files import folder_written_atomically
 from groundup.report.tables import write_training_report
-from groundup.tracking import StageRun
+from groundup.tracking.stage import StageRun
 from stages.common import stage
 from stages.paths import CLASSIFIER, PRETRAINED, REPORTS, SPLITS
 

@@ -5,7 +5,7 @@ from typing import Any
 from groundup.config import SCRATCH
 from groundup.files import folder_written_atomically, write_text_atomically
 from groundup.report.tables import training_samples, write_training_report
-from groundup.tracking import StageRun
+from groundup.tracking.stage import StageRun
 from stages.common import stage
 from stages.paths import GIVEN_TO_PRETRAIN, PRETRAINED, REPORTS, SPLITS, TOKENIZER
 

@@ -5,7 +5,7 @@ from typing import Any
 from groundup.data.sides import write_sides
 from groundup.files import folder_written_atomically
 from groundup.report.tables import METRICS_FILE, write_metrics
-from groundup.tracking import StageRun
+from groundup.tracking.stage import StageRun
 from stages.common import stage
 from stages.paths import REPORTS, SPLITS, TOKENS
 

@@ -6,7 +6,7 @@ from groundup.data.raw import read_raw
 from groundup.data.sides import TOKENIZER_FOLDER, make_tokenizer, write_tokens
 from groundup.files import folder_written_atomically
 from groundup.report.tables import METRICS_FILE, write_metrics
-from groundup.tracking import StageRun
+from groundup.tracking.stage import StageRun
 from stages.common import stage
 from stages.paths import RAW, REPORTS, TOKENS
 

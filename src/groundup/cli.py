@@ -103,7 +103,7 @@ def track() -> None:
     """Write the finished pipeline onto its run in MLflow, from DVC's files; doing so again changes nothing."""
     from groundup.config import load_params
     from groundup.report.record import record_reports
-    from groundup.tracking import tracking_uri, without_password
+    from groundup.tracking.store import tracking_uri, without_password
 
     with said_in_one_line():
         run_id = record_reports(load_params(), Path("reports"), Path("dvc.lock"))

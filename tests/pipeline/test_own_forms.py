@@ -127,7 +127,7 @@ def test_report_and_summary_speak_of_four_classes(project: Path) -> None:
     assert "macro F1 of 4 classes" in report
     assert all(f"| {label} | " in report for label in LABELS)
     assert "Classifier: sorts messages into 4 classes" in command("summary")
-    assert record_reports(load_params(), project / "reports") is None  # it can be read; tracking is off here
+    assert record_reports(load_params(), project / "reports", project / "dvc.lock") is None  # tracking is off here
 
 
 def test_a_file_is_labelled_with_the_most_probable_class(project: Path) -> None:

@@ -31,7 +31,7 @@ from groundup.config import flatten, load_params, read_yaml
 from groundup.files import read_json, sha256_of_file
 from groundup.presets import compose
 from groundup.report.tables import read_table
-from groundup.tracking import flat_figures
+from groundup.tracking.store import flat_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ["download", "tokenize", "split", "pretrain", "finetune-cls", "finetune-instruct", "evaluate"]

@@ -23,7 +23,7 @@ from groundup.registry.figures import bits_error, groups_of_texts, sha256_of_tex
 from groundup.registry.final import FILES, MODELS, SPLITS, dvc_md5, read_finals
 from groundup.registry.register import NAMES, REQUIREMENTS, pinned_requirements
 from groundup.tasks.language import score_corpus
-from groundup.tracking import Store
+from groundup.tracking.store import Store
 from groundup.train.checkpoint import load_model
 
 # Said by MLflow of its own types when it is imported.
@@ -158,7 +158,7 @@ def test_all_three_are_registered_with_what_a_comparison_needs(client: Any, proj
 
 def test_a_version_is_linked_to_the_pipelines_run(client: Any, project: Path) -> None:
     from groundup.config import load_params
-    from groundup.tracking import open_pipeline, pipeline_key
+    from groundup.tracking.pipeline import open_pipeline, pipeline_key
 
     params = load_params()
     run_id = open_pipeline(Store(), params, pipeline_key(params))

@@ -1,6 +1,9 @@
 """The mirror in MLflow: it follows a stage, and never stops or slows it."""
 
+import contextlib
+import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,17 +20,11 @@ from imports import ROOT
 
 from groundup.config import Params, flatten, load_params
 from groundup.errors import StoppedBySignal
-from groundup.tracking import (
-    OFF,
-    Store,
-    flat_figures,
-    git_tags,
-    pipeline_key,
-    record_pipeline,
-    track_stage,
-    tracking_uri,
-    without_password,
-)
+from groundup.tracking.__main__ import listen
+from groundup.tracking.pipeline import git_tags, pipeline_key, record_pipeline
+from groundup.tracking.recorder import Recorder
+from groundup.tracking.stage import track_stage
+from groundup.tracking.store import OFF, Store, flat_figures, tracking_uri, without_password
 
 PARAMS = load_params(ROOT / "params.yaml")
 
@@ -45,6 +42,21 @@ class Row:
 
 def row(step: int) -> Row:
     return Row(step, tokens=100 * step, loss_nats=5.0 / step)
+
+
+class Here:
+    """Writes down what a stage tells in the test's own process."""
+
+    recorder: Recorder
+
+    def tell(self, *message: Any) -> None:
+        if hasattr(self, "recorder"):
+            self.recorder.hear(*message)
+        else:
+            self.recorder = Recorder(*message)
+
+    def wait(self) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)
@@ -118,17 +130,17 @@ def test_tracking_that_is_off_does_nothing_and_imports_no_mlflow(project: Path) 
 import sys
 from pathlib import Path
 from groundup.config import load_params
-from groundup.tracking import track_stage
+from groundup.tracking.stage import track_stage
 with track_stage("pretrain", load_params(Path({str(ROOT / "params.yaml")!r})), {{"seed": 1}}) as run:
     run.log_figures({{"loss": 1.0}})
     run.log_path(Path("dvc.yaml"))
     run.sampled(1, "text")
     run.ended(None)
-print(run.run_id, sorted(set(sys.modules) & {{"mlflow", "sqlalchemy"}}))
+print(sorted(set(sys.modules) & {{"mlflow", "sqlalchemy"}}))
 """
     before = sorted(project.rglob("*"))
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "None []\n"
+    assert done.stdout == "[]\n"
     assert done.stderr == ""
     assert sorted(project.rglob("*")) == before
 
@@ -152,7 +164,7 @@ def test_a_dead_server_is_warned_about_once_in_one_line_and_the_stage_goes_on(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://someone:pa55word@127.0.0.1:{closed_port()}")
     done = []
     start = time.perf_counter()
-    with track_stage("pretrain", own_params(1), {"seed": 1}) as run:
+    with track_stage("pretrain", own_params(1), {"seed": 1}, Here()) as run:
         for step in range(1, 300):
             run.logged(row(step), tokens_per_s=10.0)
             run.validated({"step": step, "tokens": step, "loss_nats": 1.0})
@@ -176,9 +188,12 @@ def test_a_server_that_dies_during_a_stage_is_warned_about_once(
     client: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     params = own_params(2)
-    with track_stage("pretrain", params, {"seed": params.seed}) as run:
+    here = Here()
+    with track_stage("pretrain", params, {"seed": params.seed}, here) as run:
         run.log_figures({"before": 1.0})
-        monkeypatch.setattr(type(run.store.client), "log_batch", mock.Mock(side_effect=OSError("the disk\nis full")))
+        monkeypatch.setattr(
+            type(here.recorder.store.client), "log_batch", mock.Mock(side_effect=OSError("the disk\nis full"))
+        )
         run.log_figures({"after": 1.0})
         run.log_figures({"later": 1.0})
         run.log_path(Path("dvc.yaml"))
@@ -194,7 +209,7 @@ def test_a_store_that_cannot_be_made_stops_no_stage(
 ) -> None:
     (project / ".groundup").write_text("a file where a folder is wanted")
     done = []
-    with track_stage("split", own_params(3), {}):
+    with track_stage("split", own_params(3), {}, Here()):
         done.append(True)
     assert done == [True]
     (line,) = capfd.readouterr().err.splitlines()
@@ -225,7 +240,7 @@ def test_a_stage_is_a_finished_child_with_curves_samples_figures_and_files(clien
     folder = project / "models" / "pretrained"
     folder.mkdir(parents=True)
     (folder / "weights.bin").write_bytes(b"w")
-    with track_stage("pretrain", params, {"seed": params.seed, "pretrain.batch_size": 16}) as run:
+    with track_stage("pretrain", params, {"seed": params.seed, "pretrain.batch_size": 16}, Here()) as run:
         for step in (1, 2, 3):
             run.logged(row(step), tokens_per_s=50.0 + step)
         run.validated({"step": 3, "tokens": 300, "loss_nats": 1.25, "bits_per_byte": 2.5})
@@ -259,14 +274,15 @@ def test_a_stage_is_a_finished_child_with_curves_samples_figures_and_files(clien
 
 def test_a_resumed_stage_continues_its_run_and_logs_no_step_twice(client: Any) -> None:
     params = own_params(11)
-    first = track_stage("pretrain", params, {"seed": params.seed})
+    gone, here = Here(), Here()
+    first = track_stage("pretrain", params, {"seed": params.seed}, gone)
     killed = first.__enter__()
     for step in range(1, 5):
         killed.logged(row(step), tokens_per_s=1.0)
     killed.validated({"step": 4, "tokens": 400, "loss_nats": 1.5})
-    killed._flush()
-    killed.store.on = False  # the process is gone: nothing more comes from it
-    with track_stage("pretrain", params, {"seed": params.seed}) as resumed:
+    killed.ended(None)
+    gone.recorder.store.on = False  # the process is gone: nothing more comes from it
+    with track_stage("pretrain", params, {"seed": params.seed}, here) as resumed:
         # What was told before the state was kept is told at once, without the speed, which was measured only then;
         # what came after it is done and told again.
         validation = {"step": 4, "tokens": 400, "loss_nats": 1.5}
@@ -279,7 +295,7 @@ def test_a_resumed_stage_continues_its_run_and_logs_no_step_twice(client: Any) -
         resumed.ended(None)
         resumed.log_figures({"steps": 6})
         resumed.log_figures({"steps": 6})
-    assert resumed.run_id == killed.run_id
+    assert here.recorder.run_id == gone.recorder.run_id
     _, (child,) = runs_of(client, params)
     assert [step for step, _ in history(client, child, "train_loss_nats")] == [1, 2, 3, 4, 5, 6]
     by_tokens = history(client, child, "train_loss_nats_by_tokens")
@@ -293,14 +309,16 @@ def test_a_resumed_stage_continues_its_run_and_logs_no_step_twice(client: Any) -
 
 def test_many_rows_go_out_in_few_calls_and_all_arrive(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     params = own_params(12)
-    with track_stage("pretrain", params, {}) as run:
-        real, calls = run.store.client.log_batch, []
+    here = Here()
+    with track_stage("pretrain", params, {}, here) as run:
+        client_of_stage = here.recorder.store.client
+        real, calls = client_of_stage.log_batch, []
 
         def log_batch(*arguments: Any, **options: Any) -> None:
             calls.append(len(options.get("metrics", ())))
             real(*arguments, **options)
 
-        monkeypatch.setattr(run.store.client, "log_batch", log_batch)
+        monkeypatch.setattr(client_of_stage, "log_batch", log_batch)
         for step in range(1, 401):
             run.logged(row(step), tokens_per_s=1.0)
         run.ended(None)
@@ -313,7 +331,7 @@ def test_many_rows_go_out_in_few_calls_and_all_arrive(client: Any, monkeypatch: 
 
 def test_a_failing_stage_ends_its_run_and_the_pipeline_as_failed(client: Any) -> None:
     params = own_params(13)
-    with pytest.raises(ZeroDivisionError), track_stage("pretrain", params, {}):
+    with pytest.raises(ZeroDivisionError), track_stage("pretrain", params, {}, Here()):
         raise ZeroDivisionError
     parent, (child,) = runs_of(client, params)
     assert child.info.status == "FAILED"
@@ -331,7 +349,7 @@ def test_a_failing_stage_ends_its_run_and_the_pipeline_as_failed(client: Any) ->
 )
 def test_a_stage_that_a_signal_ended_is_killed_and_not_failed(client: Any, stopped: BaseException, status: str) -> None:
     params = own_params(18)
-    with pytest.raises(type(stopped)), track_stage("pretrain", params, {}):
+    with pytest.raises(type(stopped)), track_stage("pretrain", params, {}, Here()):
         raise stopped
     parent, (child,) = runs_of(client, params)
     assert (child.info.status, parent.info.status) == (status, status)
@@ -339,14 +357,14 @@ def test_a_stage_that_a_signal_ended_is_killed_and_not_failed(client: Any, stopp
 
 def test_a_stage_that_failed_and_then_succeeds_is_one_finished_run(client: Any) -> None:
     params = own_params(14)
-    with pytest.raises(KeyboardInterrupt), track_stage("split", params, {}):
+    with pytest.raises(KeyboardInterrupt), track_stage("split", params, {}, Here()):
         raise KeyboardInterrupt
-    with track_stage("split", params, {}):
+    with track_stage("split", params, {}, Here()):
         parent, (child,) = runs_of(client, params)
         assert (parent.info.status, child.info.status) == ("RUNNING", "RUNNING")
     parent, (child,) = runs_of(client, params)
     assert child.info.status == "FINISHED"
-    with track_stage("evaluate", params, {}):
+    with track_stage("evaluate", params, {}, Here()):
         pass
     parent, children = runs_of(client, params)
     assert len(children) == 2
@@ -355,7 +373,7 @@ def test_a_stage_that_failed_and_then_succeeds_is_one_finished_run(client: Any) 
 
 def test_other_parameters_are_another_pipeline(client: Any) -> None:
     for number in (15, 16):
-        with track_stage("split", own_params(number), {}):
+        with track_stage("split", own_params(number), {}, Here()):
             pass
     one, other = (runs_of(client, own_params(number)) for number in (15, 16))
     assert one[0].info.run_id != other[0].info.run_id
@@ -364,7 +382,7 @@ def test_other_parameters_are_another_pipeline(client: Any) -> None:
 
 def test_a_stage_that_dvc_skipped_is_marked_as_reused_on_the_recorded_pipeline(client: Any, project: Path) -> None:
     params = own_params(17)
-    with track_stage("pretrain", params, {}):
+    with track_stage("pretrain", params, {}, Here()):
         pass
     curves = {name: [{"step": 1.0, "tokens": 5.0, "train_loss_nats": 2.0}] for name in ("pretrain", "finetune_cls")}
     (project / "dvc.lock").write_text("lock")
@@ -382,7 +400,7 @@ def test_a_stage_that_dvc_skipped_is_marked_as_reused_on_the_recorded_pipeline(c
 def test_a_stage_with_a_hyphen_in_its_name_that_ran_is_not_marked_as_reused(client: Any, project: Path) -> None:
     """DVC's stage is finetune-cls, its folder of reports finetune_cls."""
     params = own_params(18)
-    with track_stage("finetune-cls", params, {}):
+    with track_stage("finetune-cls", params, {}, Here()):
         pass
     curves = {"finetune_cls": [{"step": 1.0, "tokens": 5.0, "train_loss_nats": 2.0}]}
     assert record_pipeline(params, curves, {}, [], project / "dvc.lock") is not None
@@ -444,3 +462,92 @@ def test_figures_are_flattened_to_numbers_under_names_that_mlflow_accepts() -> N
     nested |= {"a//b/../c": {"f1": 3}}  # a label; MLflow refuses what is no plain path
     expected = {"a.b": 1.0, "a.c.d": 0.5, "e": 1.0, "caught at 5_": 2.0, "a__b_.._c.f1": 3.0}
     assert flat_figures(nested) == expected
+
+
+# --- the process beside the stage
+
+STAGE = f"""
+import os, signal, sys, time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from groundup.config import load_params
+from groundup.console import signals_said_in_one_line
+from groundup.tracking.stage import track_stage
+
+params = replace(load_params(Path({str(ROOT / "params.yaml")!r})), seed=int(sys.argv[1]))
+with signals_said_in_one_line(), track_stage("pretrain", params, {{"seed": params.seed}}) as run:
+    for step in (1, 2, 3):
+        row = SimpleNamespace(step=step, tokens=100 * step, loss_nats=5.0 / step, learning_rate=0.1, grad_norm=1.0)
+        run.logged(row, tokens_per_s=50.0)
+    run.ended(None)
+    run.log_figures({{"loss_nats": 1.5}})
+    print("told", sorted(set(sys.modules) & {{"mlflow", "sqlalchemy"}}), flush=True)
+    exec(sys.argv[2])
+print("done")
+"""
+
+
+def stage_process(number: int, then: str) -> subprocess.Popen[str]:
+    """A stage in a process of its own, which has told what it has to tell once it prints; then it does something."""
+    command = [sys.executable, "-c", STAGE, str(1000 + number), then]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, encoding="utf-8"
+    )
+
+
+def ended_run(client: Any, number: int) -> Any:
+    """The run of that stage, once it has ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ValueError):  # there is none yet
+            _, (child,) = runs_of(client, own_params(number))
+            if child.info.status != "RUNNING":
+                return child
+        time.sleep(0.1)
+    raise AssertionError("the run did not end")
+
+
+def test_a_process_beside_the_stage_writes_its_run_and_the_stage_loads_no_mlflow(client: Any) -> None:
+    output, errors = stage_process(30, "pass").communicate(timeout=120)
+    assert (output, errors) == ("told []\ndone\n", "")
+    _, (child,) = runs_of(client, own_params(30))
+    assert child.info.status == "FINISHED"
+    assert history(client, child, "train_loss_nats") == [(1, 5.0), (2, 2.5), (3, 5.0 / 3)]
+    assert history(client, child, "final.loss_nats") == [(0, 1.5)]
+
+
+def test_ctrl_c_reaches_both_processes_and_the_run_is_killed(client: Any) -> None:
+    process = stage_process(31, "time.sleep(60)")
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors.startswith("groundup: stopped by SIGINT")
+    assert len(errors.splitlines()) == 1
+    assert ended_run(client, 31).info.status == "KILLED"
+
+
+def test_the_run_of_a_stage_that_is_killed_outright_is_killed_too_and_keeps_what_was_told(client: Any) -> None:
+    process = stage_process(32, "os.kill(os.getpid(), signal.SIGKILL)")
+    process.communicate(timeout=120)
+    child = ended_run(client, 32)
+    assert child.info.status == "KILLED"
+    assert [step for step, _ in history(client, child, "train_loss_nats")] == [1, 2, 3]
+
+
+def test_a_stage_goes_on_when_the_process_beside_it_is_gone_and_says_so_once(client: Any) -> None:
+    kills = "os.kill(int(open(f'/proc/self/task/{os.getpid()}/children').read()), signal.SIGKILL); time.sleep(0.5); "
+    told = "run.log_figures({'a': 1.0}); run.log_figures({'b': 2.0})"
+    output, errors = stage_process(33, kills + told).communicate(timeout=120)
+    assert output.endswith("done\n")
+    (line,) = errors.splitlines()
+    assert line.startswith("groundup: the process that writes to MLflow is gone")
+    assert "`groundup track`" in line
+
+
+def test_a_stage_that_ends_before_it_tells_anything_has_no_run() -> None:
+    with mock.patch("groundup.tracking.__main__.Recorder") as recorder:
+        listen(io.BytesIO(b""))
+    recorder.assert_not_called()

@@ -20,14 +20,8 @@ import groundup
 from groundup.config import load_params
 from groundup.registry.champion import figure_of, reason_to_stay
 from groundup.registry.final import FILES, Final, read_finals
-from groundup.tracking import (
-    PATIENCE_OF_A_PERSON_S,
-    Store,
-    git_tags,
-    pipeline_key,
-    project_root,
-    size_of,
-)
+from groundup.tracking.pipeline import git_tags, pipeline_key
+from groundup.tracking.store import PATIENCE_OF_A_PERSON_S, Store, project_root, size_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -6,7 +6,7 @@ from typing import Any
 
 from groundup.repeats.spread import Spread, spread
 from groundup.report.tables import rounded
-from groundup.tracking import flat_figures
+from groundup.tracking.store import flat_figures
 
 FROM_RANDOM = "from_random"  # what the summary calls a model that was fine-tuned from random weights
 

@@ -24,7 +24,7 @@ from groundup.config import PARAMS_FILE, parse_params
 from groundup.data.own import OWN_FOLDER
 from groundup.errors import GroundupError, StoppedBySignal, shorten
 from groundup.files import write_text_atomically
-from groundup.tracking import Store, tracking_uri
+from groundup.tracking.store import Store, tracking_uri
 
 PLACE = Path(".groundup")
 CODE = (Path("src/groundup"), Path("stages"))

@@ -290,7 +290,7 @@ def _code() -> dict[str, Path]:
     return {
         name: path
         for name, path in sorted(found.items())
-        if (name.split(".")[0] in ("groundup", "stages") and name not in NO_TRAINING_CODE)
+        if (name.split(".")[0] in ("groundup", "stages") and not name.startswith(NO_TRAINING_CODE))
         or (name == "__main__" and path.parent.name == "stages")
     }
 

@@ -1,39 +1,27 @@
-"""The mirror of a run in MLflow: a parent run for each pipeline, a child run for each stage.
-
-DVC's files hold the truth; this mirror can be built again from them. So nothing here may stop a stage or slow it: a
-server that fails once is warned about once and left alone until the next stage, and `groundup track` fills the gaps.
-Only this file imports mlflow, and `groundup.registry`, whose work it is to make models for it.
-"""
+"""The connection to MLflow."""
 
 from __future__ import annotations
 
-import contextlib
 import getpass
-import hashlib
 import json
 import logging
 import os
 import re
-import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundup.errors import GroundupError, StoppedBySignal
+from groundup.errors import GroundupError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-    from groundup.config import Params
-
 EXPERIMENT = "groundup"
-EXITS_BY_SIGNAL = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 DESCRIPTION = "mlflow.note.content"  # the tag that the UI shows as a run's description
 OFF = "off"  # MLFLOW_TRACKING_URI=off tracks nothing
 
@@ -275,83 +263,10 @@ class Store:
         self.client.set_terminated(run_id, status=status)
 
 
-class StageRun:
-    """One stage as MLflow sees it. It is an observer of trainings: rows go out in batches while a training runs."""
-
-    def __init__(self, store: Store, run_id: str | None) -> None:
-        self.store, self.run_id = store, run_id
-        self.waiting: list[dict[str, float]] = []
-
-    def attempt(self, work: Callable[[str], Any], n_bytes: int = 0) -> None:
-        """Do something with the run, if there is one."""
-        if self.run_id is not None:
-            run_id = self.run_id
-            self.store.attempt(lambda: work(run_id), n_bytes)
-
-    def started(self, max_steps: int) -> None:
-        pass
-
-    def resumed(self, outcome: Any) -> None:
-        """What was logged before the training was stopped; steps that MLflow has already are left alone."""
-        for row in outcome.train_rows:
-            self._wait(_train_figures(row))
-        for row in outcome.validation_rows:
-            self.validated(row)
-        for step, text in outcome.samples:
-            self.sampled(step, text)
-        self._flush()
-
-    def logged(self, row: Any, tokens_per_s: float) -> None:
-        self._wait({**_train_figures(row), "tokens_per_s": tokens_per_s})
-
-    def validated(self, row: dict[str, float]) -> None:
-        self._wait({key if key in ("step", "tokens") else f"validation_{key}": value for key, value in row.items()})
-
-    def sampled(self, step: int, text: str) -> None:
-        self.attempt(lambda run_id: self.store.client.log_text(run_id, text, f"samples/step_{step:06d}.txt"))
-
-    def ended(self, outcome: Any) -> None:
-        self._flush()
-
-    def _wait(self, row: dict[str, float]) -> None:
-        self.waiting.append(row)
-        if sum(map(len, self.waiting)) >= FLUSH_AT:
-            self._flush()
-
-    def _flush(self) -> None:
-        rows, self.waiting = self.waiting, []
-        self.attempt(lambda run_id: self.store.log_curve(run_id, rows))
-
-    def log_figures(self, figures: Mapping[str, Any]) -> None:
-        """The stage's metrics file, its sections joined by dots."""
-        flat = flat_figures(figures)
-        self.attempt(
-            lambda run_id: self.store.log_figures(run_id, {f"final.{key}": value for key, value in flat.items()})
-        )
-
-    def log_path(self, path: Path) -> None:
-        """A file, or a folder under its own name, as an artifact."""
-        self.attempt(lambda run_id: self.store.log_path(run_id, path), size_of(path))
-
-    def log_report(self, page: Path) -> None:
-        """The report as an artifact, with a link to it on the run."""
-        self.attempt(lambda run_id: self.store.log_report(run_id, page), size_of(page))
-
-
 def size_of(*paths: Path) -> int:
     """Bytes of all files there, and in folders there."""
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
     return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _train_figures(row: Any) -> dict[str, float]:
-    return {
-        "step": row.step,
-        "tokens": row.tokens,
-        "train_loss_nats": row.loss_nats,
-        "learning_rate": row.learning_rate,
-        "grad_norm": row.grad_norm,
-    }
 
 
 def flat_figures(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -367,113 +282,6 @@ def flat_figures(value: Mapping[str, Any], prefix: str = "") -> dict[str, float]
 
 def _metric_key(key: str) -> str:
     return re.sub(r"[^\w. -]", "_", key)  # what MLflow accepts in a name; a label such as a//b would be no path to it
-
-
-@contextlib.contextmanager
-def track_stage(stage: str, params: Params, declared: Mapping[str, Any]) -> Iterator[StageRun]:
-    """A child run of the pipeline's run, ended as the stage ends.
-
-    Args:
-        declared: the parameters that the stage reads, under dotted keys.
-    """
-    store = Store()
-    key = pipeline_key(params)
-    parent_id = store.attempt(lambda: open_pipeline(store, params, key))
-    run_id = None
-    if parent_id is not None:
-        tags = {"mlflow.parentRunId": parent_id, "stage": stage, **git_tags()}
-        run_id = store.attempt(lambda: store.get_or_create(stage, "stage.key", f"{key}-{stage}", tags))
-    run = StageRun(store, run_id)
-    run.attempt(lambda run_id: store.log_params(run_id, declared))
-    status = "FAILED"
-    try:
-        yield run
-        status = "FINISHED"
-    except (StoppedBySignal, SystemExit) as stopped:  # a training exits by itself once its state is kept
-        if isinstance(stopped, StoppedBySignal) or stopped.code in EXITS_BY_SIGNAL:
-            status = "KILLED"
-        raise
-    finally:
-        run.attempt(lambda run_id: store.end(run_id, status))
-        if parent_id is not None and (status != "FINISHED" or stage == "evaluate"):
-            store.attempt(lambda: store.end(parent_id, status))
-
-
-def open_pipeline(store: Store, params: Params, key: str) -> str:
-    """The pipeline's parent run for these parameters and this code, with all parameters."""
-    from groundup.config import flatten
-
-    run_id = store.get_or_create(f"pipeline {key[:8]}", "pipeline.key", key, git_tags())
-    store.log_params(run_id, flatten(params))
-    return run_id
-
-
-def record_pipeline(
-    params: Params,
-    curves: Mapping[str, Sequence[CurveRow]],
-    figures: Mapping[str, float],
-    artifacts: Sequence[Path],
-    lock: Path | None,
-    store: Store | None = None,
-    page: Path | None = None,
-) -> str | None:
-    """Write a whole pipeline, from DVC's files, onto its parent run; doing so twice changes nothing.
-
-    Args:
-        curves: rows by step of each training; they stand on the parent as `stage/figure`, so that the UI compares
-            pipelines in one chart.
-        lock: DVC's lock file, whose hash becomes a tag.
-        page: the report for a browser, which the run links to.
-    Returns: the id of the run, or None if tracking is off or failed.
-    """
-    store = store or Store(PATIENCE_OF_A_PERSON_S)
-    key = pipeline_key(params)
-
-    def work() -> str:
-        run_id = open_pipeline(store, params, key)
-        for name, rows in curves.items():
-            store.log_curve(run_id, rows, prefix=f"{name}/")
-            stage = name.replace("_", "-")  # as DVC calls it
-            if store.find("stage.key", f"{key}-{stage}") is None:
-                store.client.set_tag(run_id, f"reused.{stage}", "true")
-        store.log_figures(run_id, figures)
-        for path in artifacts:
-            store.log_path(run_id, path)
-        if page:
-            store.log_report(run_id, page)
-        if lock is not None and lock.exists():
-            store.client.set_tag(run_id, "dvc.lock.sha256", hashlib.sha256(lock.read_bytes()).hexdigest())
-        store.end(run_id, "FINISHED")
-        return run_id
-
-    run_id: str | None = store.attempt(work, size_of(*artifacts, *([page] if page else [])))
-    return run_id
-
-
-def pipeline_key(params: Params) -> str:
-    """What makes two pipelines the same run: parameters, code, and the user's own files."""
-    from groundup.config import flatten
-
-    values = {key: value for key, value in flatten(params).items() if not key.startswith("runtime.")}
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for pattern in ("dvc.yaml", "src/**/*.py", "src/**/*.jinja", "stages/*.py", "data/own/**/*"):
-        for path in sorted(Path().glob(pattern)):
-            if path.is_file():
-                digest.update(f"{path} ".encode() + path.read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def git_tags() -> dict[str, str]:
-    """The commit, and whether files differ from it; nothing outside a git checkout."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return {"mlflow.source.git.commit": commit, "git.dirty": str(bool(_git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.SubprocessError):
-        return {}
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 def _reason(error: Exception) -> str:
