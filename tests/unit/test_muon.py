@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import tiny_gpt, training_settings
 
-from groundup.train.optimizer import Muon, make_optimizer, orthogonalised
+from groundup.train.optimizer import AdamW, Muon, make_optimizer, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 8, 32), (2, 32, 8), (1, 1, 5)])
@@ -87,4 +87,4 @@ def test_frozen_weights_are_left_alone():
     model = tiny_gpt()
     for parameter in model.blocks.parameters():
         parameter.requires_grad_(False)
-    assert isinstance(optimizer_of(model), torch.optim.AdamW)
+    assert isinstance(optimizer_of(model), AdamW)

@@ -16,7 +16,7 @@ from groundup.config import TrainingParams
 from groundup.errors import GroundupError
 from groundup.seeding import seed_torch
 from groundup.train.average import WeightAverage
-from groundup.train.optimizer import load_optimizer_state, make_optimizer, optimizer_state
+from groundup.train.optimizer import Optimizer, load_optimizer_state, make_optimizer, optimizer_state
 from groundup.train.precision import autocast
 from groundup.train.resume import Keeper, State
 from groundup.train.schedule import learning_rate_at, steps_that_any_length_shares
@@ -182,7 +182,7 @@ def train(
 
 def _state(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     average: WeightAverage | None,
     best_weights: dict[str, Tensor],
     outcome: Outcome,
@@ -200,7 +200,7 @@ def _state(
 
 
 def _restore(
-    state: State, model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+    state: State, model: nn.Module, optimizer: Optimizer, average: WeightAverage | None
 ) -> tuple[Outcome, dict[str, Tensor], _Window]:
     """Put the state into model and optimizer; returns what else it holds."""
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}, "average": {}}

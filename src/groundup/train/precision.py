@@ -38,7 +38,8 @@ def prepare_runtime(runtime: RuntimeParams) -> torch.device:
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this set
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As `use_deterministic_algorithms`, but for torch's compiler, which that one imports for two seconds.
+    torch.set_deterministic_debug_mode("warn")
     # Filling new memory with NaN, which comes along with it, is for finding bugs and costs time at every allocation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return choose_device(runtime.device)

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from groundup.train.optimizer import Optimizer
+
 
 class Batch(Protocol):
     """Inputs with the number of targets that the loss sums over."""
@@ -31,7 +33,7 @@ class StepResult:
 
 def training_step(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batches: Sequence[Batch],
     loss_of: Callable[[nn.Module, Any], Tensor],
     precision: AbstractContextManager[None],
@@ -42,7 +44,7 @@ def training_step(
     The loss is a sum over targets, divided once by the targets of the whole step. So a step over four batches of
     eight, of whatever lengths, is the same update as one over thirty-two.
     """
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.zero_grad()
     n_targets = sum(batch.n_targets for batch in batches)
     total = torch.zeros(())
     for batch in batches:
