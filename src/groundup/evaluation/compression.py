@@ -27,6 +27,13 @@ class Compressed:
     bits_per_byte: Mapping[str, float]
     read_bytes: int
 
+    def figures(self) -> dict[str, dict[str, float]]:
+        """As they stand beside other ways to predict."""
+        figures = {name: {"bits_per_byte": value} for name, value in self.bits_per_byte.items()}
+        for name in ("xz", "zstd"):
+            figures[name]["read_bytes"] = self.read_bytes
+        return figures
+
 
 def compressed(train: TokenStore, test: TokenStore, tokenizer: Tokenizer) -> Compressed:
     """The compressed size of the test text: by xz and zstd that have read the train text, and by them and bzip2 alone.

@@ -1,7 +1,8 @@
 """The evaluation of the language model on the test side of the corpus."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from groundup.config import EvaluateParams
 from groundup.data.token_store import SURPRISAL_FILE, TokenStore
 from groundup.errors import GroundupError
-from groundup.evaluation.compression import compressed
+from groundup.evaluation.compression import Compressed, compressed
 from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.intervals import bootstrap, interval_of, ratio_of_sums
 from groundup.evaluation.ngram import NgramModel
@@ -53,9 +54,6 @@ def evaluate_language_model(
         model, test, tokenizer.end_of_text_id, stride=settings.window_stride, batch_size=settings.batch_size
     )
     floor = floor_bits(corpus / "test", len(test))
-    figures = prediction_figures(losses, train, test, tokenizer, floor, settings, seed, model.config.context_length)
-    detail = surprise_detail(losses, train, test, tokenizer, floor)
-
     written = {
         temperature: write_on(
             model,
@@ -72,16 +70,19 @@ def evaluate_language_model(
         for number, prompt in enumerate(settings.prompts)
         for temperature in settings.sample_temperatures
     ]
-    stories: list[dict[str, Any]] = []
-    known = documents_of(train, tokenizer)
-    if settings.stories:
-        sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
-        written_stories = write_stories(model, tokenizer, settings.stories, sampling, seed, settings.batch_size)
-        figures["stories"], stories = judge_stories(written_stories, known, checker)
-    add_copies([*samples, *stories], known)
+    sampling = Sampling(settings.temperature, settings.top_k, settings.top_p)
+    written_stories = write_stories(model, tokenizer, settings.stories, sampling, seed, settings.batch_size)
+    with ThreadPoolExecutor() as beside:  # compressors take seconds, and let Python go on
+        sizes = beside.submit(compressed, train, test, tokenizer)
+        known = documents_of(train, tokenizer)
+        of_stories, stories = judge_stories(written_stories, known, checker) if written_stories else ({}, [])
+        add_copies([*samples, *stories], known)
+        figures = prediction_figures(
+            losses, train, test, tokenizer, floor, settings, seed, model.config.context_length, sizes.result
+        )
     if stories:
-        figures["stories"] |= figures_of_copies(stories)
-    return Evaluated(figures, samples, stories, detail)
+        figures["stories"] = of_stories | figures_of_copies(stories)
+    return Evaluated(figures, samples, stories, surprise_detail(losses, train, test, tokenizer, floor))
 
 
 def prediction_figures(
@@ -93,11 +94,14 @@ def prediction_figures(
     settings: EvaluateParams,
     seed: int,
     context_length: int,
+    sizes: Callable[[], Compressed],
 ) -> dict[str, Any]:
     """Loss, perplexity and bits per byte with their bounds, the same of simpler ways to predict, and the floor.
 
     What is drawn anew for the bounds are documents; where there are only a few, pieces of them as long as the context.
 
+    Args:
+        sizes: waits for the compressed sizes and gives them.
     Shapes:  losses (N,), floor (n_documents,)
     """
     lengths = tokenizer.token_lengths[test.tokens]
@@ -126,22 +130,18 @@ def prediction_figures(
         if len(filled) == len(bits):
             figures |= bounds(bits, filled, "ratio_to_floor")
 
-    small = compressed(train, test, tokenizer)
-    unigram = NgramModel(train, 1, tokenizer.vocab_size).losses(test)
-    figures["baselines"] = {
-        "unigram": {"bits_per_byte": float(unigram.sum()) / math.log(2) / n_bytes},
-        **{name: {"bits_per_byte": value} for name, value in small.bits_per_byte.items()},
-    }
-    for name in ("xz", "zstd"):
-        figures["baselines"][name]["read_bytes"] = small.read_bytes
-    if settings.ngram_order:
-        ngram = NgramModel(train, settings.ngram_order, tokenizer.vocab_size).losses(test)
-        per_byte = float(ngram.sum()) / math.log(2) / n_bytes
+    def bits_of(order: int) -> np.ndarray:
+        return sums_of_parts(NgramModel(train, order, tokenizer.vocab_size).losses(test), parts) / math.log(2)
+
+    unigram = bits_of(1)
+    ngram = bits_of(settings.ngram_order) if settings.ngram_order else None
+    figures["baselines"] = {"unigram": {"bits_per_byte": float(unigram.sum()) / n_bytes}, **sizes().figures()}
+    if ngram is not None:
+        per_byte = float(ngram.sum()) / n_bytes
         figures["baselines"]["ngram"] = {"bits_per_byte": per_byte, "order": settings.ngram_order}
-        more = bits - sums_of_parts(ngram, parts) / math.log(2)
         figures["minus_ngram"] = {
             "bits_per_byte": figures["bits_per_byte"] - per_byte,
-            **bounds(more, bytes_of_parts, "bits_per_byte"),
+            **bounds(bits - ngram, bytes_of_parts, "bits_per_byte"),
         }
     return figures
 
