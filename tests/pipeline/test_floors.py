@@ -57,7 +57,7 @@ LIGHT = ["model", "tokenizer", "train", "generate"]
 SHOWS_A_BAR = "groundup.train.progress"
 HEAVY = ["dvc", "mlflow", "pydantic", "pandas", "click", "rich", "requests", "sklearn"]
 
-MAY_PRINT = {"console.py", "tracking.py", "cli.py", "resume.py"}
+MAY_PRINT = {"console.py", "store.py", "stage.py", "cli.py", "resume.py"}
 
 FILES = sorted([*(SOURCE / "groundup").rglob("*.py"), *(ROOT / "stages").glob("*.py")])
 

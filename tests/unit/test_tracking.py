@@ -1,7 +1,7 @@
 """The mirror in MLflow: it follows a stage, and never stops or slows it."""
 
 import contextlib
-import io
+import json
 import os
 import signal
 import socket
@@ -50,10 +50,11 @@ class Here:
     recorder: Recorder
 
     def tell(self, *message: Any) -> None:
+        plain = json.loads(json.dumps(message, default=str))
         if hasattr(self, "recorder"):
-            self.recorder.hear(*message)
+            self.recorder.hear(*plain)
         else:
-            self.recorder = Recorder(*message)
+            self.recorder = Recorder(*plain)
 
     def wait(self) -> None:
         pass
@@ -549,5 +550,12 @@ def test_a_stage_goes_on_when_the_process_beside_it_is_gone_and_says_so_once(cli
 
 def test_a_stage_that_ends_before_it_tells_anything_has_no_run() -> None:
     with mock.patch("groundup.tracking.__main__.Recorder") as recorder:
-        listen(io.BytesIO(b""))
+        listen([])
     recorder.assert_not_called()
+
+
+def test_a_message_that_was_cut_is_no_message_and_the_stage_is_gone() -> None:
+    with mock.patch("groundup.tracking.__main__.Recorder") as recorder:
+        listen([b'["split", {}, {}]\n', b'["figures", {"a": 1.0}]\n', b'["end", "FINI'])
+    recorder.assert_called_once_with("split", {}, {})
+    assert recorder().hear.call_args_list == [mock.call("figures", {"a": 1.0}), mock.call("end", "KILLED")]

@@ -1,25 +1,26 @@
 """The process that writes to MLflow what a stage tells it through a pipe: `python -m groundup.tracking < messages`."""
 
-import pickle
+import json
 import sys
-from typing import BinaryIO
+from collections.abc import Iterable
 
 from groundup.tracking.recorder import KILLED, Recorder
 
 
-def listen(messages: BinaryIO) -> None:
+def listen(lines: Iterable[bytes]) -> None:
     """Write all messages down. Where they stop without an end, the stage was killed by what it could not catch."""
-    try:
-        stage, params, declared = pickle.load(messages)
-    except EOFError:  # it was gone before it said anything
-        return
-    recorder = Recorder(stage, params, declared)
-    try:
-        what = ""
-        while what != "end":
-            what, *details = pickle.load(messages)
+    recorder = None
+    for line in lines:
+        if not line.endswith(b"\n"):  # the last message was cut
+            break
+        what, *details = json.loads(line)
+        if recorder is None:
+            recorder = Recorder(what, *details)
+        else:
             recorder.hear(what, *details)
-    except (EOFError, pickle.UnpicklingError):  # the last message may be cut
+        if what == "end":
+            return
+    if recorder is not None:
         recorder.hear("end", KILLED)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from groundup.config import Params
+from groundup.config import parse_params
 from groundup.tracking.pipeline import git_tags, open_pipeline, pipeline_key, record_pipeline
 from groundup.tracking.store import FLUSH_AT, CurveRow, Store, size_of
 
@@ -16,16 +16,19 @@ FINISHED, FAILED, KILLED = "FINISHED", "FAILED", "KILLED"  # MLflow's names for 
 class Recorder:
     """A child run of the pipeline's run. It hears what a stage tells and writes it down, curves in batches.
 
+    All that it is told is plain, as JSON has it.
+
     Args:
-        declared: the parameters that the stage reads, under dotted keys.
+        params: all parameters, as they stand in `params.yaml`.
+        declared: those that the stage reads, under dotted keys.
     """
 
-    def __init__(self, stage: str, params: Params, declared: Mapping[str, Any]) -> None:
-        self.store, self.stage, self.params = Store(), stage, params
+    def __init__(self, stage: str, params: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
+        self.store, self.stage, self.params = Store(), stage, parse_params(params)
         self.run_id: str | None = None
         self._waiting: list[CurveRow] = []
-        key = pipeline_key(params)
-        self._parent_id = self.store.attempt(lambda: open_pipeline(self.store, params, key))
+        key = pipeline_key(self.params)
+        self._parent_id = self.store.attempt(lambda: open_pipeline(self.store, self.params, key))
         if self._parent_id is not None:
             tags = {"mlflow.parentRunId": self._parent_id, "stage": stage, **git_tags()}
             self.run_id = self.store.attempt(
@@ -69,20 +72,21 @@ class Recorder:
         final = {f"final.{key}": value for key, value in flat.items()}
         self._attempt(lambda run_id: self.store.log_figures(run_id, final))
 
-    def _path(self, path: Path) -> None:
-        self._attempt(lambda run_id: self.store.log_path(run_id, path), size_of(path))
+    def _path(self, path: str) -> None:
+        self._attempt(lambda run_id: self.store.log_path(run_id, Path(path)), size_of(Path(path)))
 
-    def _report(self, page: Path) -> None:
-        self._attempt(lambda run_id: self.store.log_report(run_id, page), size_of(page))
+    def _report(self, page: str) -> None:
+        self._attempt(lambda run_id: self.store.log_report(run_id, Path(page)), size_of(Path(page)))
 
     def _pipeline(
         self,
         curves: Mapping[str, Sequence[CurveRow]],
         figures: Mapping[str, float],
-        artifacts: Sequence[Path],
-        page: Path | None,
+        artifacts: Sequence[str],
+        page: str | None,
     ) -> None:
-        record_pipeline(self.params, curves, figures, artifacts, None, self.store, page)
+        paths, shown = [Path(path) for path in artifacts], Path(page) if page else None
+        record_pipeline(self.params, curves, figures, paths, None, self.store, shown)
 
     def _end(self, status: str) -> None:
         self._attempt(lambda run_id: self.store.end(run_id, status))

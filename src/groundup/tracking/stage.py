@@ -6,11 +6,12 @@ Importing MLflow and opening its store takes three seconds, which that process s
 from __future__ import annotations
 
 import contextlib
-import pickle
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +114,7 @@ def track_stage(
         yield StageRun(lambda *message: None)
         return
     listener = listener or ListenerProcess()
-    listener.tell(stage, params, declared)
+    listener.tell(stage, asdict(params), declared)
     status = FINISHED
     try:
         yield StageRun(listener.tell)
@@ -123,6 +124,11 @@ def track_stage(
     finally:
         listener.tell("end", status)
         listener.wait()
+
+
+def _plain(value: Any) -> Any:
+    """Paths and numbers of other libraries as JSON has them."""
+    return str(value) if isinstance(value, Path) else float(value)
 
 
 def status_of(error: BaseException) -> str:
@@ -155,7 +161,7 @@ class ListenerProcess:
         if not self._hears:
             return
         try:
-            pickle.dump(message, self._pipe)
+            self._pipe.write(json.dumps(message, default=_plain).encode() + b"\n")
             self._pipe.flush()
         except OSError:
             self._hears = False
