@@ -1,9 +1,13 @@
 """The layers that look at one token at a time equal their formulas."""
 
+from unittest import mock
+
 import pytest
 import torch
 
+from groundup.model import layers
 from groundup.model.layers import FeedForward, LayerNorm, dropout, gelu
+from groundup.model.lora import LoraLinear
 from groundup.reference import layers as reference
 
 # float64 carries 16 digits; a mean over a few dozen features and one root or tanh lose two or three of them.
@@ -94,3 +98,44 @@ def test_dropout_follows_from_the_seed_and_lets_gradients_through_where_it_keeps
     assert torch.equal(x.grad, first.detach())
     assert dropout(x, 0.5, False) is x
     assert dropout(x, 0.0, True) is x
+
+
+def gradients(gate, x: torch.Tensor, widen: torch.nn.Linear, upstream: torch.Tensor) -> list[torch.Tensor]:
+    """What comes out in bf16, and the gradients of input, weight and bias."""
+    inputs = [x.clone().requires_grad_(), *widen.parameters()]
+    widen.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        gated = gate(inputs[0], widen)
+    gated.backward(upstream.to(gated.dtype))
+    return [gated.detach(), *(each.grad.clone() for each in inputs)]
+
+
+@pytest.mark.skipif(layers.FUSED is None, reason="this torch has no oneDNN")
+@pytest.mark.parametrize("bias", [True, False])
+def test_widening_and_gating_in_one_operation_is_doing_one_after_the_other(bias, monkeypatch):
+    torch.manual_seed(1)
+    widen = torch.nn.Linear(48, 192, bias=bias)
+    x, upstream = 2 * torch.randn(3, 7, 48), torch.randn(3, 7, 192)
+    fused = mock.Mock(side_effect=layers.FUSED)
+    monkeypatch.setattr(layers, "FUSED", fused)
+    ours = gradients(layers.widened_and_gated, x, widen, upstream)
+    assert fused.call_count == 1
+    plain = gradients(lambda x, widen: layers.gelu(widen(x)), x, widen, upstream)
+    inputs = [x.requires_grad_(), *widen.parameters()]
+    exact = layers.gelu(widen(x))
+    right = [exact.detach(), *torch.autograd.grad(exact, inputs, upstream)]
+    for one, other, wanted in zip(ours, plain, right, strict=True):
+        # Both round to bf16; the one operation does so once less.
+        assert (one - wanted).abs().max() <= 1.05 * (other - wanted).abs().max() + 1e-6
+        assert (one - wanted).abs().max() < 0.02 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("why", ["fp32", "wide", "no oneDNN", "LoRA"])
+def test_elsewhere_one_is_done_after_the_other(why, monkeypatch):
+    monkeypatch.setattr(layers, "FUSED", None if why == "no oneDNN" else mock.Mock(side_effect=AssertionError))
+    width = layers.FUSED_UP_TO + 16 if why == "wide" else 16
+    widen = torch.nn.Linear(width, 4 * width)
+    layer = LoraLinear(widen, rank=2, alpha=1.0) if why == "LoRA" else widen
+    x = torch.randn(2, width)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=why != "fp32"):
+        assert torch.equal(layers.widened_and_gated(x, layer), layers.gelu(layer(x)))

@@ -18,7 +18,9 @@ def token_loss(features: Tensor, head_weight: Tensor, targets: Tensor) -> Tensor
     Oracle:  reference.loss.token_loss
     """
     asked = targets != IGNORE_INDEX
-    flat, wanted = features[asked], targets[asked]  # shape: (N, C), (N,)
+    flat, wanted = features.flatten(0, -2), targets.flatten()  # shape: (N, C), (N,)
+    if not asked.all():
+        flat, wanted = features[asked], targets[asked]
     if not torch.is_grad_enabled():
         return F.cross_entropy(F.linear(flat, head_weight).float(), wanted, reduction="sum")
     device_type = features.device.type
