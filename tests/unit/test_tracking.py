@@ -559,3 +559,12 @@ def test_a_message_that_was_cut_is_no_message_and_the_stage_is_gone() -> None:
         listen([b'["split", {}, {}]\n', b'["figures", {"a": 1.0}]\n', b'["end", "FINI'])
     recorder.assert_called_once_with("split", {}, {})
     assert recorder().hear.call_args_list == [mock.call("figures", {"a": 1.0}), mock.call("end", "KILLED")]
+
+
+def test_rows_that_were_told_are_written_however_the_stage_ends(client: Any) -> None:
+    params = own_params(34)
+    with contextlib.suppress(ZeroDivisionError), track_stage("pretrain", params, {}, Here()) as run:
+        run.logged(row(1), tokens_per_s=1.0)
+        raise ZeroDivisionError
+    _, (child,) = runs_of(client, params)
+    assert history(client, child, "train_loss_nats") == [(1, 5.0)]

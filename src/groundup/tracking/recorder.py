@@ -89,6 +89,7 @@ class Recorder:
         record_pipeline(self.params, curves, figures, paths, None, self.store, shown)
 
     def _end(self, status: str) -> None:
+        self._flush()  # a stage that fails or is killed does not say that its rows end
         self._attempt(lambda run_id: self.store.end(run_id, status))
         parent_id = self._parent_id
         if parent_id is not None and (status != FINISHED or self.stage == "evaluate"):
