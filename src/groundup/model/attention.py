@@ -118,3 +118,20 @@ class CausalSelfAttention(nn.Module):
         # shape: (B, H, T, D) -> (B, T, C), the heads side by side again
         context = context.transpose(1, 2).reshape(batch, tokens, d_model)
         return self.dropout(self.project(context))
+
+    def of_last(self, x: Tensor, rows: Tensor, last: Tensor) -> Tensor:
+        """The same for one token of each text, which looks at itself and at what came before.
+
+        Shapes:  x (B, T, C), rows and last (B,) -> (B, C)
+        """
+        batch, tokens, d_model = x.shape
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        of_query, of_others = (None, None) if bias is None else (bias[:d_model], bias[d_model:])
+        heads = (self.n_heads, d_model // self.n_heads)
+        q = F.linear(x[rows, last], weight[:d_model], of_query).view(batch, 1, *heads).transpose(1, 2)
+        others = F.linear(x, weight[d_model:], of_others).split(d_model, dim=2)
+        k, v = (part.view(batch, tokens, *heads).transpose(1, 2) for part in others)
+        seen = torch.arange(tokens, device=x.device) <= last[:, None]  # shape: (B, T)
+        context = attend(q, k, v, seen[:, None, None], self.weight_dropout if self.training else 0.0)
+        out: Tensor = self.dropout(self.project(context.transpose(1, 2).reshape(batch, d_model)))
+        return out

@@ -81,6 +81,12 @@ class Block(nn.Module):
         x = x + self.attention(self.attention_norm(x), layer=layer, cache=cache, mask=mask)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
+    def of_last(self, x: Tensor, rows: Tensor, last: Tensor) -> Tensor:
+        """The same for one token of each text only. Shapes: x (B, T, C), rows and last (B,) -> (B, C)"""
+        one = x[rows, last] + self.attention.of_last(self.attention_norm(x), rows, last)
+        out: Tensor = one + self.feed_forward(self.feed_forward_norm(one))
+        return out
+
 
 class GPT(nn.Module):
     """A decoder-only transformer that reads token ids and scores every token of the vocabulary as the next one.
@@ -149,13 +155,54 @@ class GPT(nn.Module):
             if end > self.config.context_length:
                 raise ValueError(f"{end} tokens are more than the context length {self.config.context_length}")
             positions = torch.arange(start, end, device=input_ids.device)
-        x = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
-        if torch.is_autocast_enabled(x.device.type):  # the shortcut in the products' format: half the bytes to move
-            x = x.to(torch.get_autocast_dtype(x.device.type))
+        x = self._embedded(input_ids, positions)
         for layer, block in enumerate(self.blocks):
             x = block(x, layer=layer, cache=cache, mask=mask)
         if cache is not None:
             cache.advance(input_ids.shape[1])
+        return self.final_norm(x)
+
+    def _embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:
+        x: Tensor = self.dropout(self.token_embedding(input_ids) + self.position_embedding(positions))
+        if torch.is_autocast_enabled(x.device.type):  # the shortcut in the products' format: half the bytes to move
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return x
+
+    @property
+    def n_frozen_blocks(self) -> int:
+        """How many first blocks no training changes; 0 if the embeddings before them train."""
+        frozen = 0
+        if any(p.requires_grad for p in (self.token_embedding.weight, self.position_embedding.weight)):
+            return frozen
+        for block in self.blocks:
+            if any(parameter.requires_grad for parameter in block.parameters()):
+                break
+            frozen += 1
+        return frozen
+
+    def hidden(self, input_ids: Tensor, n_blocks: int) -> Tensor:
+        """What stands on the shortcut after the first blocks, each text from its first position.
+
+        Shapes:  (B, T) -> (B, T, C)
+        """
+        x = self._embedded(input_ids, torch.arange(input_ids.shape[1], device=input_ids.device))
+        for block in self.blocks[:n_blocks]:
+            x = block(x)
+        return x
+
+    def features_of_last(self, hidden: Tensor, lengths: Tensor, first_block: int) -> Tensor:
+        """The feature of each text's last token, from what stood on the shortcut before some block.
+
+        The last block need not look at any token but those.
+
+        Shapes:  hidden (B, T, C), lengths (B,) -> (B, C)
+        Oracle:  `features`, at the last tokens
+        """
+        rows, last = torch.arange(len(lengths), device=hidden.device), lengths - 1
+        *before, final = self.blocks[first_block:] if first_block < len(self.blocks) else [None]
+        for block in before:
+            hidden = block(hidden)
+        x = hidden[rows, last] if final is None else final.of_last(hidden, rows, last)
         return self.final_norm(x)
 
     def forward(self, input_ids: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from groundup.model.gpt import GPT, GPTClassifier, set_dropout
 from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.seeding import numpy_generator
 from groundup.tasks.classes import label_numbers
+from groundup.tasks.frozen_trunk import FrozenTrunk, fits
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -32,6 +33,7 @@ class LabelledBatch:
     labels: Tensor
     n_targets: int
     n_tokens: int
+    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class ClassifyTask:
         self.n_classes = len(classes)
         self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)
         self.max_steps = self.epochs.max_steps
+        self._frozen_sides: dict[str, FrozenTrunk | None] = {}
 
     def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
         generator = numpy_generator(self.seed, "messages", epoch)
@@ -105,7 +108,17 @@ class ClassifyTask:
         tokens = [self.train.tokens(row, self.context_length) for row in rows]
         input_ids, lengths = as_tensors(tokens, self.device)
         labels = torch.from_numpy(self.labels[rows]).to(self.device)
-        return LabelledBatch(input_ids, lengths, labels, n_targets=len(rows), n_tokens=sum(map(len, tokens)))
+        return LabelledBatch(input_ids, lengths, labels, n_targets=len(rows), n_tokens=sum(map(len, tokens)), rows=rows)
+
+    def _frozen(self, model: GPTClassifier, side: str) -> FrozenTrunk | None:
+        """What the frozen part of the trunk makes of a side; None if there is none, or if it is another each time."""
+        if side not in self._frozen_sides:
+            rows = {"train": self.train, "validation": self.validation}[side]
+            texts = [rows.tokens(index, self.context_length) for index in range(len(rows.labels))]
+            same = not self.settings.dropout and not self.settings.language_weight
+            can = same and model.trunk.n_frozen_blocks > 0 and fits(model.trunk, texts)
+            self._frozen_sides[side] = FrozenTrunk(model.trunk, texts) if can else None
+        return self._frozen_sides[side]
 
     def loss(self, model: GPTClassifier, batch: LabelledBatch) -> Tensor:
         """Surprise at the classes; that at the messages' own tokens pulls on the weights beside it, and is not shown.
@@ -114,6 +127,9 @@ class ClassifyTask:
         `language_weight` times as much as that at a class, on average over the tokens of a batch.
         Source: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", 3.2.
         """
+        if (frozen := self._frozen(model, "train")) is not None:
+            scores = model.class_head(frozen.features_of_last(batch.rows))
+            return F.cross_entropy(scores.float(), batch.labels, reduction="sum")
         features = model.trunk.features(batch.input_ids)
         sorting = F.cross_entropy(model.scores(features, batch.lengths).float(), batch.labels, reduction="sum")
         if not (self.settings.language_weight and torch.is_grad_enabled()):
@@ -125,7 +141,7 @@ class ClassifyTask:
         return sorting + share * (writing - writing.detach())
 
     def validate(self, model: GPTClassifier) -> dict[str, float]:
-        logits = class_logits(model, self.validation)
+        logits = class_logits(model, self.validation, frozen=self._frozen(model, "validation"))
         wanted = torch.from_numpy(self.validation_labels)
         return {
             "loss_nats": F.cross_entropy(logits, wanted).item(),
@@ -195,9 +211,13 @@ def learn_to_write(
 
 
 @torch.no_grad()
-def class_logits(model: GPTClassifier, rows: LabelledRows, batch_size: int = 64) -> Tensor:
+def class_logits(
+    model: GPTClassifier, rows: LabelledRows, batch_size: int = 64, frozen: FrozenTrunk | None = None
+) -> Tensor:
     """The scores of every message, in the order of the rows, on the CPU.
 
+    Args:
+        frozen: what the frozen part of the trunk makes of the rows, if that is known.
     Shapes:  N rows -> (N, n_classes)
     """
     was_training = model.training
@@ -206,6 +226,9 @@ def class_logits(model: GPTClassifier, rows: LabelledRows, batch_size: int = 64)
     logits = torch.zeros(len(order), model.class_head.out_features)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
+        if frozen is not None:
+            logits[chosen] = model.class_head(frozen.features_of_last(chosen)).float().cpu()
+            continue
         input_ids, lengths = as_tensors([rows.tokens(row, model.config.context_length) for row in chosen], model.device)
         logits[chosen] = model(input_ids, lengths).float().cpu()
     model.train(was_training)

@@ -1,0 +1,113 @@
+"""A frozen part of the trunk runs once, and the training is the same."""
+
+import numpy as np
+import pytest
+import torch
+from helpers import CPU, classifier_settings, tiny_gpt
+
+from groundup.data.rows import ROWS_FILE, write_rows
+from groundup.data.token_store import write_token_store
+from groundup.model.gpt import GPTClassifier, choose_trainable
+from groundup.tasks import classify, frozen_trunk
+from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits
+from groundup.tasks.frozen_trunk import FrozenTrunk
+from groundup.train.loop import train
+
+CONTEXT, N_LAYERS = 12, 3
+
+
+@pytest.fixture
+def rows(tmp_path) -> LabelledRows:
+    """Eleven messages of 1 to 20 tokens, the longer ones beyond the context."""
+    generator = np.random.default_rng(0)
+    lengths = [1, 20, 3, 12, 13, 5, 2, 9, 7, 11, 4]
+    write_token_store(tmp_path, [generator.integers(0, 31, length) for length in lengths], vocab_size=31)
+    labels = ["spam" if index % 3 == 0 else "ham" for index in range(len(lengths))]
+    write_rows(tmp_path / ROWS_FILE, [{"text": str(n), "label": label} for n, label in enumerate(labels)])
+    return LabelledRows.load(tmp_path)
+
+
+def classifier(trainable: str) -> GPTClassifier:
+    torch.manual_seed(1)
+    model = GPTClassifier(tiny_gpt(n_layers=N_LAYERS), 2)
+    choose_trainable(model, trainable)
+    return model
+
+
+def texts_of(rows: LabelledRows) -> list[np.ndarray]:
+    return [rows.tokens(index, CONTEXT) for index in range(len(rows.labels))]
+
+
+def task_of(rows: LabelledRows, **changes) -> ClassifyTask:
+    plain = {"dropout": 0.0, "language_weight": 0.0, "epochs": 3, "batch_size": 4, "learning_rate": 0.01} | changes
+    return ClassifyTask(rows, rows, ["ham", "spam"], classifier_settings(**plain), CONTEXT, 0, CPU)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("first_block", range(N_LAYERS + 1))
+def test_features_of_the_last_tokens_are_those_of_all_tokens_there(first_block, bias):
+    trunk = tiny_gpt(n_layers=N_LAYERS, bias=bias).double()
+    input_ids, lengths = torch.randint(0, 31, (4, 9)), torch.tensor([9, 1, 4, 7])
+    whole = trunk.features(input_ids)[torch.arange(4), lengths - 1]
+    with torch.no_grad():
+        hidden = trunk.hidden(input_ids, first_block)
+    # What stands behind a text's end must not matter.
+    hidden[torch.arange(9) >= lengths[:, None]] = 100.0
+    ours = trunk.features_of_last(hidden, lengths, first_block)
+    torch.testing.assert_close(ours, whole)
+    trained = [*trunk.blocks[first_block:].parameters(), *trunk.final_norm.parameters()]
+    upstream = torch.randn_like(whole)
+    for one, other in zip(
+        torch.autograd.grad(ours, trained, upstream), torch.autograd.grad(whole, trained, upstream), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "frozen"), [("head", N_LAYERS), ("last_block", 2), ("last_two_blocks", 1), ("all", 0)]
+)
+def test_the_frozen_blocks_are_those_before_the_first_that_trains(trainable, frozen):
+    assert classifier(trainable).trunk.n_frozen_blocks == frozen
+
+
+@pytest.mark.parametrize("trainable", ["head", "last_block", "last_two_blocks"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_training_is_the_same_and_the_frozen_blocks_run_once(rows, trainable, precision, monkeypatch):
+    outcomes, logits, calls = [], [], []
+    for cached in (True, False):
+        monkeypatch.setattr(classify, "fits", lambda *_, cached=cached: cached)
+        model, task = classifier(trainable), task_of(rows, trainable=trainable, precision=precision)
+        count: list[int] = []
+        model.trunk.blocks[0].register_forward_hook(lambda *_, count=count: count.append(1))
+        outcomes.append(train(model, task, task.settings, seed=0))
+        calls.append(len(count))
+        logits.append(class_logits(model, rows))
+    assert calls[0] == 2  # once for each side: eleven texts are one batch
+    assert calls[1] >= task.max_steps
+    tolerance = 1e-5 if precision == "fp32" else 0.03
+    for one, other in zip(outcomes[0].train_rows, outcomes[1].train_rows, strict=True):
+        assert one.loss_nats == pytest.approx(other.loss_nats, rel=tolerance)
+        assert one.tokens == other.tokens
+    torch.testing.assert_close(logits[0], logits[1], rtol=tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("change", [{"dropout": 0.1}, {"language_weight": 0.5}, {"trainable": "all"}])
+def test_where_it_is_another_each_time_nothing_is_kept(rows, change, monkeypatch):
+    monkeypatch.setattr(classify, "FrozenTrunk", None)  # to make one would fail
+    task = task_of(rows, **{"trainable": "last_block"} | change)
+    train(classifier(task.settings.trainable), task, task.settings, seed=0)
+
+
+def test_more_text_than_may_be_kept_runs_through_the_trunk_each_time(rows, monkeypatch):
+    texts, trunk = texts_of(rows), classifier("head").trunk
+    n_bytes = 4 * trunk.config.d_model * sum(map(len, texts))
+    monkeypatch.setattr(frozen_trunk, "LARGEST", n_bytes)
+    assert frozen_trunk.fits(trunk, texts)
+    monkeypatch.setattr(frozen_trunk, "LARGEST", n_bytes - 1)
+    assert not frozen_trunk.fits(trunk, texts)
+
+
+def test_validation_scores_come_from_what_is_kept(rows):
+    model = classifier("last_block").eval()
+    frozen = FrozenTrunk(model.trunk, texts_of(rows))
+    torch.testing.assert_close(class_logits(model, rows, frozen=frozen), class_logits(model, rows))
