@@ -72,7 +72,8 @@ if target and module.startswith("stages."):
             return
         frame = sys._getframe(1)
         while frame:
-            if frame.f_code.co_filename.endswith(("groundup/tracking.py", "groundup/report/record.py")):
+            code = frame.f_code.co_filename
+            if "groundup/tracking/" in code or code.endswith("groundup/report/record.py"):
                 return
             frame = frame.f_back
         os.write(log, (os.path.realpath(path) + "\\n").encode())
@@ -404,7 +405,7 @@ def test_stages_open_only_files_that_are_their_deps(untracked: Run) -> None:
     for name, stage in pipeline(untracked).items():
         module = stage["cmd"].removeprefix("exec python -m ")
         deps = [Path(each) for each in stage["deps"]]
-        allowed = deps + made_by(stage) + [Path("params.yaml"), Path("src/groundup/tracking.py")]
+        allowed = deps + made_by(stage) + [Path("params.yaml"), Path("src/groundup/tracking")]
         opened = set()
         for line in (untracked.folder.parent / "opened" / module).read_text().splitlines():
             path = Path(line)

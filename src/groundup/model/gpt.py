@@ -199,10 +199,13 @@ class GPT(nn.Module):
         Oracle:  `features`, at the last tokens
         """
         rows, last = torch.arange(len(lengths), device=hidden.device), lengths - 1
-        *before, final = self.blocks[first_block:] if first_block < len(self.blocks) else [None]
-        for block in before:
+        blocks = list(self.blocks[first_block:])
+        for block in blocks[:-1]:
             hidden = block(hidden)
-        x = hidden[rows, last] if final is None else final.of_last(hidden, rows, last)
+        x = hidden[rows, last]
+        if blocks:
+            assert isinstance(blocks[-1], Block)
+            x = blocks[-1].of_last(hidden, rows, last)
         return self.final_norm(x)
 
     def forward(self, input_ids: Tensor) -> Tensor:
