@@ -14,15 +14,13 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from machine import installed, write_results
+from machine import in_a_process, installed, write_results
 
 VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS = 50257, 1024, 768, 12, 12
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, SEED = 8, 5e-5, 0.1, 123
@@ -142,12 +140,8 @@ def measured(way: str, n_messages: int, epochs: int) -> dict[str, float]:
     return {"seconds": round(time.perf_counter() - began, 2), "loss_nats": loss}
 
 
-def in_a_process(way: str, told: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, __file__, "--way", way, "--messages", str(told.messages), "--epochs", str(told.epochs)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{way}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+def told_of(way: str, told: argparse.Namespace) -> dict[str, float]:
+    found = in_a_process(__file__, way, "--messages", told.messages, "--epochs", told.epochs)
     print(f"{way:32}{found['seconds']:8.1f} s   loss {found['loss_nats']:.5f}", flush=True)
     return found
 
@@ -163,7 +157,7 @@ def main() -> None:
         print(json.dumps(measured(told.way, told.messages, told.epochs)))
         return
     ways = [way for way in WAYS if way != BOOK or installed("llms-from-scratch")]
-    rounds = [{way: in_a_process(way, told) for way in ways} for _ in range(told.rounds)]
+    rounds = [{way: told_of(way, told) for way in ways} for _ in range(told.rounds)]
     for way in ways:
         ratios = [found[way]["seconds"] / found[OURS]["seconds"] for found in rounds]
         print(f"ours is {statistics.median(ratios):.1f} times as fast as: {way}")

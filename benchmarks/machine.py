@@ -3,6 +3,8 @@
 import json
 import os
 import platform
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,16 @@ def installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def in_a_process(script: str, way: str, *options: object) -> dict[str, float]:
+    """What a benchmark prints last, as JSON, when it measures one of its ways in a process of its own."""
+    command = [sys.executable, script, "--way", way, *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{way}: {done.stderr.strip().splitlines()[-1]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def write_results(name: str, results: dict[str, Any]) -> Path:

@@ -15,15 +15,13 @@ import json
 import math
 import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from machine import write_results
+from machine import in_a_process, write_results
 
 VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS = 1024, 256, 192, 6, 6
 TRAIN_SHARE = 0.9
@@ -159,12 +157,8 @@ def trained(way: str, budget_s: float, seed: int, learning_rate: float) -> dict[
     return {"loss_nats": total / n_windows, "steps": n_steps, "tokens_per_s": n_steps * size * CONTEXT / budget_s}
 
 
-def in_a_process(way: str, budget_s: float, seed: int, learning_rate: float) -> dict[str, float]:
-    command = [sys.executable, __file__, "--way", way, "--peer_s", str(budget_s), "--seeds", str(seed)]
-    done = subprocess.run([*command, "--rate", str(learning_rate)], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{way}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+def told_of(way: str, budget_s: float, seed: int, learning_rate: float) -> dict[str, float]:
+    found = in_a_process(__file__, way, "--peer_s", budget_s, "--seeds", seed, "--rate", learning_rate)
     print(f"{way:14}{budget_s:6.0f} s, rate {learning_rate:.0e}, seed {seed}: {found}", flush=True)
     return found
 
@@ -183,12 +177,12 @@ def main() -> None:
         return
     if told.tune:
         for rate in RATES_OF_THE_PEER:
-            in_a_process("transformers", told.peer_s, told.seeds[0], rate)
+            told_of("transformers", told.peer_s, told.seeds[0], rate)
         return
     rows = []
     for seed in told.seeds:
-        peer = in_a_process("transformers", told.peer_s, seed, PEER["learning_rate"])
-        ours = {budget: in_a_process("groundup", budget, seed, OURS["learning_rate"]) for budget in told.ours_s}
+        peer = told_of("transformers", told.peer_s, seed, PEER["learning_rate"])
+        ours = {budget: told_of("groundup", budget, seed, OURS["learning_rate"]) for budget in told.ours_s}
         enough = [budget for budget, found in ours.items() if found["loss_nats"] <= peer["loss_nats"]]
         rows.append({"seed": seed, "transformers": peer, "groundup": ours, "long_enough_s": min(enough, default=None)})
     times = [row["long_enough_s"] or math.inf for row in rows]

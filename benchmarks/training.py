@@ -12,14 +12,12 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from machine import installed, write_results
+from machine import in_a_process, installed, write_results
 
 WARM_UP = 2
 OURS = "groundup"
@@ -181,17 +179,9 @@ def measured(way: str, shape: Shape) -> dict[str, float]:
     return {"tokens_per_s": shape.tokens * shape.steps / spent, "memory_mib": memory, "loss_nats": loss}
 
 
-def in_a_process(way: str, name: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "--way", way, "--shapes", name], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{way}, {name}: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def compared(name: str, ways: list[str], rounds: int) -> list[dict[str, Any]]:
     """A row for each way: medians over the rounds, and how many times as fast ours was."""
-    found = [{way: in_a_process(way, name) for way in ways} for _ in range(rounds)]
+    found = [{way: in_a_process(__file__, way, "--shapes", name) for way in ways} for _ in range(rounds)]
     rows = []
     for way in ways:
         ratios = [each[OURS]["tokens_per_s"] / each[way]["tokens_per_s"] for each in found]

@@ -13,6 +13,7 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import TokenStore, write_token_store
 from groundup.model.gpt import GPT, GPTConfig
 from groundup.seeding import seed_torch
+from groundup.tasks.classify import LabelledRows
 from groundup.tasks.instruct import InstructionRows
 from groundup.tokenizer.bpe import byte_alphabet, train_bpe
 from groundup.tokenizer.encoding import Tokenizer
@@ -147,3 +148,13 @@ def instruction_rows(folder: Path, rows: list[dict[str, Any]]) -> InstructionRow
     np.save(folder / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts]))
     write_rows(folder / ROWS_FILE, rows)
     return InstructionRows.load(folder)
+
+
+def labelled_rows(folder: Path) -> LabelledRows:
+    """Messages of 1 to 20 tokens, written to a folder and read from it; every third is spam."""
+    generator = np.random.default_rng(0)
+    lengths = [1, 20, 3, 12, 13, 5, 2, 9, 7, 11, 4]
+    write_token_store(folder, [generator.integers(0, 31, length) for length in lengths], vocab_size=31)
+    labels = ["spam" if index % 3 == 0 else "ham" for index in range(len(lengths))]
+    write_rows(folder / ROWS_FILE, [{"text": f"message {index}", "label": label} for index, label in enumerate(labels)])
+    return LabelledRows.load(folder)

@@ -7,10 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import CPU, classifier_settings, tiny_gpt
+from helpers import CPU, classifier_settings, labelled_rows, tiny_gpt
 
-from groundup.data.rows import ROWS_FILE, write_rows
-from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
 from groundup.tasks.classes import class_names
@@ -28,14 +26,7 @@ CONTEXT = 12
 @pytest.fixture
 def rows(tmp_path) -> LabelledRows:
     """Messages of 1 to 20 tokens, the longer ones beyond the context; every third is spam."""
-    generator = np.random.default_rng(0)
-    lengths = [1, 20, 3, 12, 13, 5, 2, 9, 7, 11, 4]
-    write_token_store(tmp_path, [generator.integers(0, 31, length) for length in lengths], vocab_size=31)
-    labels = ["spam" if index % 3 == 0 else "ham" for index in range(len(lengths))]
-    write_rows(
-        tmp_path / ROWS_FILE, [{"text": f"message {index}", "label": label} for index, label in enumerate(labels)]
-    )
-    return LabelledRows.load(tmp_path)
+    return labelled_rows(tmp_path)
 
 
 def task_of(rows: LabelledRows, seed: int = 0, classes=("ham", "spam"), **changes) -> ClassifyTask:
