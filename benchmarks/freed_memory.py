@@ -11,12 +11,13 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from groundup.config import RuntimeParams, load_params
+from groundup.config import load_params
 from groundup.data.token_store import TokenStore
 from groundup.model.gpt import GPTConfig
 from groundup.model.initial import new_model
@@ -34,7 +35,7 @@ def measured(keeps: bool) -> dict[str, float]:
     if not keeps:
         precision.keep_freed_memory = lambda: False
     params, corpus = load_params(), Path("data/splits/corpus")
-    device = precision.prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+    device = precision.prepare_runtime(replace(params.runtime, device="cpu"))
     tokenizer = Tokenizer.load(Path("data/tokens/tokenizer"))
     train, validation = (TokenStore.load(corpus / side) for side in ("train", "validation"))
     length = params.model.context_length

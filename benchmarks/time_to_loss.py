@@ -55,7 +55,7 @@ def groundup(learning_rate: float, seed: int) -> tuple[Step, Loss]:
     """This project's training as the stage `pretrain` of the default does it: Muon, and heads that copy."""
     import torch
 
-    from groundup.config import RuntimeParams, load_params
+    from groundup.config import load_params
     from groundup.model.gpt import GPTConfig
     from groundup.model.initial import new_model
     from groundup.model.loss import token_loss
@@ -64,7 +64,7 @@ def groundup(learning_rate: float, seed: int) -> tuple[Step, Loss]:
     from groundup.train.precision import autocast, prepare_runtime
     from groundup.train.step import training_step
 
-    device = prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+    device = prepare_runtime(replace(load_params().runtime, device="cpu"))
     settings = replace(load_params().pretrain, learning_rate=learning_rate)
     model = new_model(GPTConfig(VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS), settings.initial_weights, seed)
     optimizer, precision = make_optimizer(model, settings), autocast("auto", device)

@@ -60,7 +60,7 @@ def groundup(shape: Shape) -> Callable[[int], float]:
     """A step of this project, as its stages take it."""
     import torch
 
-    from groundup.config import RuntimeParams, load_params
+    from groundup.config import load_params
     from groundup.model.gpt import GPT, GPTConfig
     from groundup.model.loss import token_loss
     from groundup.tasks.language import TokenBatch
@@ -68,7 +68,7 @@ def groundup(shape: Shape) -> Callable[[int], float]:
     from groundup.train.precision import autocast, prepare_runtime
     from groundup.train.step import training_step
 
-    device = prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+    device = prepare_runtime(replace(load_params().runtime, device="cpu"))
     settings = replace(load_params().pretrain, optimizer="adamw", learning_rate=1e-3)
     torch.manual_seed(0)
     model = GPT(GPTConfig(shape.vocab_size, shape.context_length, shape.d_model, shape.n_layers, shape.n_heads))

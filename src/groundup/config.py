@@ -30,6 +30,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 TextKind = Literal["corpus", "messages", "instructions"]
 Trainable = Literal["head", "last_block", "last_two_blocks", "all", "lora"]
 InitialWeights = Literal["gpt2", "copying"]
+FastPath = Literal["plain_attention", "fused_gate", "fused_loss", "kept_memory", "frozen_trunk", "early_batches"]
 LoraTarget = Literal["query_key_value", "project", "widen", "narrow"]
 
 
@@ -281,6 +282,8 @@ class RuntimeParams(Section):
     device: Device
     threads: Count
     checkpoint_interval_s: NotNegative
+    compile: bool
+    without: tuple[FastPath, ...]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ FLOORS = {
     "groundup.seeding": 0,
     "groundup.files": 0,
     "groundup.console": 0,
+    "groundup.fast_paths": 0,
     "groundup.model": 1,
     "groundup.tokenizer": 1,
     "groundup.tracking": 1,

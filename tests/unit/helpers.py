@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from groundup.config import FinetuneClsParams, FinetuneInstructParams, LoraParams, PretrainParams, TrainingParams
+from groundup.config import (
+    FinetuneClsParams,
+    FinetuneInstructParams,
+    LoraParams,
+    PretrainParams,
+    RuntimeParams,
+    TrainingParams,
+)
 from groundup.data.instructions import PROMPT_LENGTHS_FILE
 from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import TokenStore, write_token_store
@@ -85,6 +92,12 @@ _TRAINING: dict[str, Any] = {
     "optimizer": "adamw",
     "weight_average": 0.0,
 }
+
+
+def runtime_params(**changes: Any) -> RuntimeParams:
+    """The CPU, with all that the shipped settings choose."""
+    plain = {"device": "cpu", "threads": 0, "checkpoint_interval_s": 30.0, "compile": False, "without": ()}
+    return RuntimeParams(**{**plain, **changes})
 
 
 def training_settings(**changes: Any) -> TrainingParams:

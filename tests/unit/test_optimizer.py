@@ -121,14 +121,13 @@ def test_a_training_does_not_import_torch_s_compiler(optimizer):
 import sys
 sys.path.insert(0, {str(ROOT / "tests" / "unit")!r})
 import torch
-from helpers import tiny_gpt, training_settings
-from groundup.config import RuntimeParams
+from helpers import runtime_params, tiny_gpt, training_settings
 from groundup.train.optimizer import make_optimizer
 from groundup.train.precision import autocast, prepare_runtime
 from groundup.train.step import training_step
 from types import SimpleNamespace
 
-prepare_runtime(RuntimeParams(device="cpu", threads=1, checkpoint_interval_s=30.0))
+prepare_runtime(runtime_params(threads=1))
 model = tiny_gpt()
 optimizer = make_optimizer(model, training_settings(optimizer={optimizer!r}))
 batch = SimpleNamespace(n_targets=4, n_tokens=4)

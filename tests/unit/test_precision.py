@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import runtime_params
 
-from groundup.config import RuntimeParams
 from groundup.errors import GroundupError
 from groundup.train import precision
 from groundup.train.precision import autocast, choose_device, computes_bf16, prepare_runtime
@@ -65,11 +65,11 @@ def test_preparing_sets_threads_and_repeatable_results(monkeypatch):
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory
     try:
-        assert prepare_runtime(RuntimeParams(device="cpu", threads=2, checkpoint_interval_s=30.0)) == CPU
+        assert prepare_runtime(runtime_params(threads=2)) == CPU
         assert torch.get_num_threads() == 2
         assert torch.are_deterministic_algorithms_enabled()
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-        prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+        prepare_runtime(runtime_params(threads=0))
         assert torch.get_num_threads() == 2  # 0 leaves them as they are
     finally:
         torch.set_num_threads(threads)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groundup.fast_paths import taken
 from groundup.model.layers import Dropout
 from groundup.model.layers import dropout as drop
 
@@ -74,7 +75,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float)
     Source:  Vaswani et al. 2017, "Attention Is All You Need"; the book's chapter 3
     """
     n_queries, n_keys = q.shape[2], k.shape[2]
-    plain = q.device.type == "cpu" and q.dtype == torch.bfloat16 and n_keys <= PLAIN_ATTENTION_UP_TO
+    suits = q.device.type == "cpu" and q.dtype == torch.bfloat16 and n_keys <= PLAIN_ATTENTION_UP_TO
+    plain = suits and taken("plain_attention")
     assert mask is not None or n_queries in (1, n_keys), "which key a query may look at last would be unclear"
     if not plain:
         causal = mask is None and n_queries > 1

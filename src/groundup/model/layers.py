@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groundup.fast_paths import taken
+
 
 class LayerNorm(nn.Module):
     """Each token's features shifted to mean 0 and scaled to variance 1, then scaled and shifted as learned.
@@ -88,8 +90,10 @@ FUSED = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.m
 
 
 def widened_and_gated(x: Tensor, widen: nn.Module) -> Tensor:
-    """`gelu(widen(x))`. In bf16 on a CPU, where torch's GELU takes three times as long as the product before it, both
-    are one operation of oneDNN, and what stood before the gate is computed again on the way back.
+    """`gelu(widen(x))`, as one operation where that is faster.
+
+    In bf16 on a CPU torch's GELU takes three times as long as the product before it; there both are one operation of
+    oneDNN, and what stood before the gate is computed again on the way back.
 
     Shapes:  (B, T, C) -> (B, T, 4C)
     Oracle:  `gelu(widen(x))`
@@ -101,6 +105,8 @@ def widened_and_gated(x: Tensor, widen: nn.Module) -> Tensor:
         and isinstance(widen, nn.Linear)
         and widen.in_features <= FUSED_UP_TO
         and FUSED is not None
+        and taken("fused_gate")
+        and not torch.compiler.is_compiling()  # which fuses both itself, and does not know this operator
     ):
         return gelu(widen(x))
     weight, bias = widen.weight.bfloat16(), None if widen.bias is None else widen.bias.bfloat16()

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from groundup.fast_paths import taken
+
 IGNORE_INDEX = -100  # targets that nothing is asked of
 
 
@@ -21,7 +23,7 @@ def token_loss(features: Tensor, head_weight: Tensor, targets: Tensor) -> Tensor
     flat, wanted = features.flatten(0, -2), targets.flatten()  # shape: (N, C), (N,)
     if not asked.all():
         flat, wanted = features[asked], targets[asked]
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or not taken("fused_loss"):
         return F.cross_entropy(F.linear(flat, head_weight).float(), wanted, reduction="sum")
     device_type = features.device.type
     if torch.is_autocast_enabled(device_type):

@@ -13,6 +13,7 @@ from groundup.config import FinetuneClsParams, PretrainParams, TrainingParams
 from groundup.data.batches import Epochs, bucketed_batches, pad
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
+from groundup.fast_paths import taken
 from groundup.model.gpt import GPT, GPTClassifier, set_dropout
 from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.seeding import numpy_generator
@@ -20,6 +21,7 @@ from groundup.tasks.classes import label_numbers
 from groundup.tasks.frozen_trunk import FrozenTrunk, fits
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
+from groundup.train.device import on_device
 from groundup.train.loop import Observer, Outcome, train
 from groundup.train.resume import Keeper
 
@@ -107,17 +109,19 @@ class ClassifyTask:
     def _batch(self, rows: np.ndarray) -> LabelledBatch:
         tokens = [self.train.tokens(row, self.context_length) for row in rows]
         input_ids, lengths = as_tensors(tokens, self.device)
-        labels = torch.from_numpy(self.labels[rows]).to(self.device)
+        labels = on_device(self.labels[rows], self.device)
         return LabelledBatch(input_ids, lengths, labels, n_targets=len(rows), n_tokens=sum(map(len, tokens)), rows=rows)
 
     def _frozen(self, model: GPTClassifier, side: str) -> FrozenTrunk | None:
         """What the frozen part of the trunk makes of a side; None if there is none, or if it is another each time."""
         if side not in self._frozen_sides:
-            rows = {"train": self.train, "validation": self.validation}[side]
-            texts = [rows.tokens(index, self.context_length) for index in range(len(rows.labels))]
+            self._frozen_sides[side] = None
             same = not self.settings.dropout and not self.settings.language_weight
-            can = same and model.trunk.n_frozen_blocks > 0 and fits(model.trunk, texts)
-            self._frozen_sides[side] = FrozenTrunk(model.trunk, texts) if can else None
+            if same and model.trunk.n_frozen_blocks > 0 and taken("frozen_trunk"):
+                rows = {"train": self.train, "validation": self.validation}[side]
+                texts = [rows.tokens(index, self.context_length) for index in range(len(rows.labels))]
+                if fits(model.trunk, texts):
+                    self._frozen_sides[side] = FrozenTrunk(model.trunk, texts)
         return self._frozen_sides[side]
 
     def loss(self, model: GPTClassifier, batch: LabelledBatch) -> Tensor:
@@ -158,7 +162,7 @@ def as_tensors(tokens: list[np.ndarray], device: torch.device) -> tuple[Tensor, 
     Shapes:  B arrays -> (B, T), (B,)
     """
     lengths = torch.tensor([len(each) for each in tokens], device=device)
-    return torch.from_numpy(pad(tokens, fill=0)).to(device), lengths
+    return on_device(pad(tokens, fill=0), device), lengths
 
 
 def learn_to_write(

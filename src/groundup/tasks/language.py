@@ -17,6 +17,7 @@ from groundup.model.gpt import GPT
 from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.seeding import derive_seed
 from groundup.tokenizer.encoding import Tokenizer
+from groundup.train.device import on_device
 
 # A sample in the log is to show what the model can do, not its worst luck.
 LOG_SAMPLING = Sampling(temperature=0.8, top_k=50)
@@ -92,7 +93,7 @@ class LanguageTask:
         return [self._batch(number) for number in range(first, first + self.settings.grad_accum_steps)]
 
     def _batch(self, number: int) -> TokenBatch:
-        tokens = torch.from_numpy(self._windows(number)).to(self.device)  # shape: (B, T + 1)
+        tokens = on_device(self._windows(number), self.device)  # shape: (B, T + 1)
         return TokenBatch(
             tokens[:, :-1], tokens[:, 1:], n_targets=tokens[:, 1:].numel(), n_tokens=tokens[:, 1:].numel()
         )
@@ -144,7 +145,7 @@ def score_corpus(model: GPT, store: TokenStore, tokenizer: Tokenizer, *, stride:
     total, n_targets = 0.0, 0
     windows = _scored_windows(store, tokenizer.end_of_text_id, model.config.context_length, stride)
     for batch in batches_of_like_length(windows, lambda window: len(window[0]), batch_size):
-        inputs, targets = (torch.from_numpy(part).to(model.device) for part in _stack(batch))
+        inputs, targets = (on_device(part, model.device) for part in _stack(batch))
         total += token_loss(model.features(inputs), model.head_weight, targets).item()
         n_targets += int((targets != IGNORE_INDEX).sum())
     model.train(was_training)

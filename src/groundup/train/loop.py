@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from groundup.config import TrainingParams
 from groundup.errors import GroundupError
+from groundup.fast_paths import compiled
 from groundup.seeding import seed_torch
 from groundup.train.average import WeightAverage
+from groundup.train.device import compile_blocks, made_early
 from groundup.train.optimizer import Optimizer, load_optimizer_state, make_optimizer, optimizer_state
 from groundup.train.precision import autocast
 from groundup.train.resume import Keeper, State
@@ -112,8 +114,11 @@ def train(
         keeper: keeps states, from which the training goes on if it was stopped, to the same end to the last bit.
     Raises: GroundupError if the loss or the gradient is no longer a number.
     """
+    device = next(model.parameters()).device
     optimizer = make_optimizer(model, settings)
-    precision = autocast(settings.precision, next(model.parameters()).device)
+    precision = autocast(settings.precision, device)
+    if compiled():
+        compile_blocks(model)
     outcome = Outcome()
     best_weights = _copy_of_trainable(model) if task.max_steps else {}
     average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
@@ -121,7 +126,7 @@ def train(
     for observer in observers:
         observer.started(task.max_steps)
     shared_steps = steps_that_any_length_shares(task.max_steps, settings)
-    resumed = keeper.load(next(model.parameters()).device, shared_steps) if keeper else None
+    resumed = keeper.load(device, shared_steps) if keeper else None
     if resumed:
         outcome, best_weights, window = _restore(resumed, model, optimizer, average)
         for observer in observers:
@@ -129,7 +134,8 @@ def train(
     elif validate_first:
         _validate(model, task, outcome, observers, precision)
 
-    with keeper.stops_after_a_step() if keeper else contextlib.nullcontext():
+    stops = keeper.stops_after_a_step() if keeper else contextlib.nullcontext()
+    with stops, made_early(task.batches, device) as batches_of:
         # A state is one after a step and before what the step leads to: a row, a validation, new best weights.
         for step in range(max(0, outcome.steps - 1), task.max_steps):
             rate = learning_rate_at(step, task.max_steps, settings)
@@ -140,9 +146,7 @@ def train(
                     group["lr"] = rate
                 model.train()
                 seed_torch(seed, "dropout", step)  # so that a step's dropout depends on the step alone
-                result = training_step(
-                    model, optimizer, task.batches(step), task.loss, precision, settings.max_grad_norm
-                )
+                result = training_step(model, optimizer, batches_of(step), task.loss, precision, settings.max_grad_norm)
                 _check_finite("training loss", result.loss_nats, step + 1, task, settings, keeper)
                 _check_finite("gradient's norm", result.grad_norm, step + 1, task, settings, keeper)
                 if average:

@@ -9,6 +9,7 @@ import torch
 
 from groundup.config import Precision, RuntimeParams
 from groundup.errors import GroundupError
+from groundup.fast_paths import choose, taken
 
 # mallopt's names for what it sets, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -34,7 +35,9 @@ def choose_device(wanted: str) -> torch.device:
 
 def prepare_runtime(runtime: RuntimeParams) -> torch.device:
     """Set threads, memory and determinism for this process; returns the device to compute on."""
-    keep_freed_memory()
+    choose(without=runtime.without, compiled=runtime.compile)
+    if taken("kept_memory"):
+        keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this set
@@ -42,7 +45,10 @@ def prepare_runtime(runtime: RuntimeParams) -> torch.device:
     torch.set_deterministic_debug_mode("warn")
     # Filling new memory with NaN, which comes along with it, is for finding bugs and costs time at every allocation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    return choose_device(runtime.device)
+    device = choose_device(runtime.device)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # fp32 products in TF32, which is ten times as fast there
+    return device
 
 
 def keep_freed_memory() -> bool:
