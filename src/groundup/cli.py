@@ -162,6 +162,28 @@ def curves(rows: str) -> None:
     click.echo(f"Table, picture and page: {CURVES_REPORT}/")
 
 
+@main.command()
+@click.option("--steps", type=click.IntRange(min=10), default=100, show_default=True, help="Optimizer steps at each.")
+@click.option("--at-most", type=click.IntRange(min=3), default=7, show_default=True, help="How many rates to try.")
+def learning_rate(steps: int, at_most: int) -> None:
+    """Look for the learning rate of pretraining: short trainings at the one in params.yaml, its double, its half, …"""
+    from groundup.config import load_params
+    from groundup.console import say
+    from groundup.repeats.rates import in_words, loss_after, search
+
+    with _said():
+        params = load_params()
+        loss_at = loss_after(params, Path("data/tokens/tokenizer"), Path("data/splits"), steps)
+
+        def told(rate: float) -> float:
+            say(f"{steps} steps at a learning rate of {rate:.2g} …")
+            return loss_at(rate)
+
+        now = params.pretrain.learning_rate
+        for line in in_words(search(told, now, at_most), now, steps):
+            click.echo(line)
+
+
 def _sampling(temperature: float, top_k: int, top_p: float) -> Any:
     from groundup.generate import Sampling
 

@@ -25,6 +25,10 @@ from groundup.train.schedule import learning_rate_at, steps_that_any_length_shar
 from groundup.train.step import Batch, training_step
 
 
+class DivergedError(GroundupError):
+    """A loss or a gradient is no longer a number."""
+
+
 class Task(Protocol):
     """What a kind of training brings: its batches, its loss, its validation, a sample to read."""
 
@@ -112,7 +116,7 @@ def train(
     Args:
         validate_first: whether the weights as they are take part in that.
         keeper: keeps states, from which the training goes on if it was stopped, to the same end to the last bit.
-    Raises: GroundupError if the loss or the gradient is no longer a number.
+    Raises: DivergedError if the loss or the gradient is no longer a number.
     """
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, settings)
@@ -264,7 +268,7 @@ def _check_finite(
     if not math.isfinite(value):
         kept = keeper.newest() if keeper else None
         section = task.learning_rate_key.split(".")[0]
-        raise GroundupError(
+        raise DivergedError(
             f"the {what} is no number at step {step}" + (f", the last good state is {kept}" if kept else ""),
             got=str(value),
             do=f"lower {task.learning_rate_key} (now {settings.learning_rate:g}), {section}.weight_decay or "
