@@ -66,8 +66,17 @@ KILLS ?= 60
 chaos: $(DEVELOPMENT) ## Kill a small pipeline KILLS=60 times at random moments; every run must end with the same bytes
 	$(VENV)/bin/python tests/pipeline/chaos.py $(KILLS)
 
-bench: $(DEVELOPMENT) ## Measure training beside transformers, on this machine (minutes; nothing else should run)
-	$(VENV)/bin/python benchmarks/training.py
+# Nothing of the project imports these; they are beside the environment, whose packages they must not change.
+PEERS := $(CURDIR)/.peers
+$(PEERS)/.installed: benchmarks/peers.txt $(DEVELOPMENT)
+	@echo "-- installing what the benchmarks compare with"
+	$(PIP) install --quiet --no-deps --upgrade --target $(PEERS) --requirement benchmarks/peers.txt
+	@touch $@
+
+BENCHMARKS ?= training generation fine_tuning tokenizer packing growth large_corpus time_to_loss
+bench: export PYTHONPATH := $(PEERS)
+bench: $(PEERS)/.installed ## Measure everything beside its peers, on this machine (an hour; nothing else should run)
+	@for name in $(BENCHMARKS); do echo; echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py || exit 1; done
 
 check: $(DEVELOPMENT) ## Lint, format and types
 	ruff check .

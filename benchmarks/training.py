@@ -4,8 +4,8 @@ Usage: python benchmarks/training.py [--rounds 3] [--shapes tiny small]   (or `m
 
 Each way trains in a process of its own, since memory is taken and threads are bound for good; the ways go in turns,
 round after round, so that a slow minute of a shared machine meets them all. A ratio is taken within a round, and the
-median of the rounds is told with the lowest and the highest. Peers: `transformers`, and the book's code where
-`llms-from-scratch` is installed. Results go to `benchmarks/results/training.json`.
+median of the rounds is told with the lowest and the highest. Peers: `transformers`, and `litgpt` and the book's code
+(`llms-from-scratch`) where they are installed. Results go to `benchmarks/results/training.json`.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from machine import in_a_process, installed, write_results
@@ -133,6 +133,42 @@ def hugging_face(shape: Shape, bf16: bool) -> Callable[[int], float]:
     return stepping(model, loss_of, shape, bf16)
 
 
+def lit_gpt(shape: Shape, bf16: bool) -> Callable[[int], float]:
+    """It has no learned positions: a share of the features is rotated instead, here the smallest that it can do."""
+    import torch
+    import torch.nn.functional as F
+    from litgpt.config import Config
+    from litgpt.model import GPT
+
+    torch.manual_seed(0)
+    model = GPT(
+        Config(
+            name="gpt2",
+            block_size=shape.context_length,
+            padded_vocab_size=shape.vocab_size,
+            n_embd=shape.d_model,
+            n_layer=shape.n_layers,
+            n_head=shape.n_heads,
+            rotary_percentage=2 * shape.n_heads / shape.d_model,
+            parallel_residual=False,
+            bias=True,
+            norm_class_name="LayerNorm",
+            mlp_class_name="GptNeoxMLP",
+            intermediate_size=4 * shape.d_model,
+            gelu_approximate="tanh",
+        )
+    )
+    model.lm_head.weight = model.transformer.wte.weight
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.02)
+
+    def loss_of(tokens: Any) -> Any:
+        return F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+    return stepping(model, loss_of, shape, bf16)
+
+
 def book(shape: Shape, dropout: float) -> Callable[[int], float]:
     import torch
     import torch.nn.functional as F
@@ -161,9 +197,12 @@ WAYS: dict[str, Callable[[Shape], Callable[[int], float]]] = {
     OURS: groundup,
     "transformers, fp32": lambda shape: hugging_face(shape, bf16=False),
     "transformers, bf16": lambda shape: hugging_face(shape, bf16=True),
+    "litgpt, bf16": lambda shape: lit_gpt(shape, bf16=True),
     "the book, dropout 0.1": lambda shape: book(shape, 0.1),
     "the book": lambda shape: book(shape, 0.0),
 }
+
+PACKAGE_OF = {"transformers": "transformers", "litgpt": "litgpt", "the book": "llms-from-scratch"}
 
 
 def measured(way: str, shape: Shape) -> dict[str, float]:
@@ -202,11 +241,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["default", "tiny", "small"])
     parser.add_argument("--way", choices=WAYS, help="measure one way in this process")
+    sizes = [each.name for each in fields(Shape)]
+    for name in sizes:
+        parser.add_argument(f"--{name}", type=int, help="of the shape that --way measures")
     told = parser.parse_args()
     if told.way:
-        print(json.dumps(measured(told.way, SHAPES[told.shapes[0]])))
+        changed = {name: size for name in sizes if (size := getattr(told, name)) is not None}
+        print(json.dumps(measured(told.way, replace(SHAPES[told.shapes[0]], **changed))))
         return
-    ways = [way for way in WAYS if "book" not in way or installed("llms-from-scratch")]
+    ways = [way for way in WAYS if installed(PACKAGE_OF.get(way.split(",")[0], "torch"))]
     results = {}
     for name in told.shapes:
         results[name] = compared(name, ways, told.rounds)
