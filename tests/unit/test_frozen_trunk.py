@@ -205,3 +205,12 @@ def test_the_loss_of_answers_comes_from_what_is_kept(instructions):
     assert response_loss(model, instructions, 2, frozen) == pytest.approx(expected, rel=1e-6)
     with pytest.raises(IndexError):  # it reads nothing else
         response_loss(model, instructions, 2, FrozenTrunk(model, texts[:2]))
+
+
+def test_of_an_empty_text_nothing_is_computed(monkeypatch):
+    monkeypatch.setattr(frozen_trunk, "BATCH_SIZE", 1)
+    trunk, calls = classifier("head").trunk, []
+    trunk.blocks[0].register_forward_hook(lambda *_: calls.append(1))
+    frozen = FrozenTrunk(trunk, [np.array([1, 2]), np.array([], dtype=np.int64), np.array([3])])
+    assert len(calls) == 2
+    assert frozen.features([[2, 0]]).shape == (1, 3, trunk.config.d_model)

@@ -344,7 +344,8 @@ def test_a_training_with_packed_rows_is_the_same_training(rows, changes):
     assert [row.tokens for row in ours.train_rows] == [row.tokens for row in theirs.train_rows]
 
 
-def test_packed_rows_train_with_dropout_too(rows):
-    task = task_of(rows, packing=True, dropout=0.3)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_packed_rows_train_with_dropout_too(rows, precision):
+    task = task_of(rows, packing=True, dropout=0.3, precision=precision)
     outcome = fine_tune(model_of_bytes(), task, task.settings, seed=0)
     assert all(np.isfinite(row.loss_nats) for row in outcome.train_rows)
