@@ -138,8 +138,9 @@ def _own_texts_only(lengths: list[int], bins: list[list[int]]) -> tuple[Tensor, 
     """
     positions = _laid([np.arange(length) for length in lengths], bins, fill=0)
     texts = _laid([np.full(length, number) for number, length in enumerate(lengths)], bins, fill=-1)
-    own = torch.from_numpy(texts[:, :, None] == texts[:, None, :])  # shape: (B, T, T)
-    return torch.from_numpy(positions), own.tril()[:, None]
+    own = texts[:, :, None] == texts[:, None, :]  # shape: (B, T, T)
+    own &= np.tri(texts.shape[1], dtype=bool)
+    return torch.from_numpy(positions), torch.from_numpy(own)[:, None]
 
 
 class InstructTask:
