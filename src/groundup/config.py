@@ -239,6 +239,7 @@ class FinetuneInstructParams(TrainingParams):
     """`init` is `pretrained`, the model of the stage before, or names other weights, as for `pretrain.init`.
 
     `loss_on: response` asks the model for the answer only; `all` for the prompt as well.
+    `packing` lays several rows of a batch end to end where that saves padding; no row sees another.
     `from_random` trains a model with random weights in the same way, to show what pretraining buys.
     """
 
@@ -249,6 +250,7 @@ class FinetuneInstructParams(TrainingParams):
     lora: LoraParams
     dropout: Rate
     loss_on: Literal["response", "all"]
+    packing: bool
     sample_tokens: Count
 
 

@@ -144,6 +144,7 @@ def instruct_settings(**changes: Any) -> FinetuneInstructParams:
         "init": "pretrained",
         "from_random": False,
         "loss_on": "response",
+        "packing": False,
         "sample_tokens": 0,
     }
     return FinetuneInstructParams(**{**_TRAINING, **own, **changes})

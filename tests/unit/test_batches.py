@@ -2,8 +2,19 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from groundup.data.batches import STRETCH, Epochs, batches_of_like_length, bucketed_batches, pad, window_starts
+from groundup.data.batches import (
+    STRETCH,
+    Epochs,
+    batches_of_like_length,
+    bucketed_batches,
+    cheapest_bins,
+    packed,
+    pad,
+    window_starts,
+)
 from groundup.seeding import numpy_generator
 
 
@@ -106,3 +117,53 @@ def test_batches_of_like_length_hold_every_item_once_and_pad_little(n_items, bat
         assert lengths == sorted(lengths)
     numbers = [number for batch in batches for number, _ in batch]
     assert all(abs(place - number) < STRETCH * batch_size for place, number in enumerate(numbers))  # little waits
+
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=30)
+
+
+def filled(bins: list[list[int]], lengths: list[int]) -> list[int]:
+    return [sum(lengths[row] for row in each) for each in bins]
+
+
+@given(LENGTHS, st.integers(0, 80))
+def test_packing_lays_every_row_whole_into_one_bin_and_no_two_bins_would_fit_into_one(lengths, more):
+    limit = max(lengths) + more
+    bins = packed(lengths, limit)
+    assert sorted(row for each in bins for row in each) == list(range(len(lengths)))
+    tokens = sorted(filled(bins, lengths))
+    assert tokens[-1] <= limit
+    assert len(tokens) == 1 or tokens[0] + tokens[1] > limit
+
+
+def test_packing_puts_the_longest_first_and_each_row_where_it_leaves_the_least_room():
+    assert packed([3, 6, 1, 7, 4], 10) == [[3, 0], [1, 4], [2]]
+    assert packed([5, 2, 7], 9) == [[2, 1], [0]]  # the 2 goes behind the 7, though the bin of the 5 has more room
+
+
+def test_a_row_longer_than_a_bin_is_not_packed():
+    assert packed([5, 4], 5) == [[0], [1]]
+    with pytest.raises(ValueError, match="a row of 5 tokens does not fit into a bin of 4"):
+        packed([3, 5], 4)
+
+
+@given(LENGTHS, st.integers(0, 400))
+def test_the_cheapest_bins_hold_every_row_once_and_pad_no_more_than_rows_alone(lengths, more):
+    limit = max(lengths) + more
+    bins = cheapest_bins(lengths, limit)
+    assert sorted(row for each in bins for row in each) == list(range(len(lengths)))
+    tokens = filled(bins, lengths)
+    assert max(tokens) <= limit
+    assert len(bins) * max(tokens) <= len(lengths) * max(lengths)
+
+
+@given(st.integers(1, 90), st.integers(1, 40))
+def test_rows_of_one_length_stay_alone_and_in_their_order(length, n_rows):
+    assert cheapest_bins([length] * n_rows, 1024) == [[row] for row in range(n_rows)]
+
+
+def test_rows_share_a_bin_where_that_saves_more_padding_than_attention_costs():
+    assert cheapest_bins([100, 50, 50], 100) == [[0], [1, 2]]  # what one padded is filled
+    assert cheapest_bins([100, 60, 60], 160) == [[0], [1], [2]]  # a bin of 160 and one of 60 would pad as much
+    assert cheapest_bins([100, 60, 60], 220) == [[0, 1, 2]]  # a wider one pads nothing
+    assert cheapest_bins([100, 95, 95], 290) == [[0], [1], [2]]  # which here would not be worth the width

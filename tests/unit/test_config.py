@@ -136,6 +136,7 @@ def test_every_key_of_a_stage_is_required():
         ("tokenize__tokenizer", "wordpiece", "'gpt2'"),
         ("finetune_cls__trainable", "most", "'last_block'"),
         ("finetune_instruct__loss_on", "prompt", "'response'"),
+        ("finetune_instruct__packing", "sometimes", "boolean"),
     ],
 )
 def test_a_wrong_type_is_named_with_what_is_allowed(key, value, allowed):

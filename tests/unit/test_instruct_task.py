@@ -10,6 +10,7 @@ from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
 from groundup.generate import generate
+from groundup.model.gpt import choose_trainable
 from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.tasks.instruct import (
     InstructionRows,
@@ -19,6 +20,7 @@ from groundup.tasks.instruct import (
     instruction_batch,
     response_loss,
 )
+from groundup.train.precision import autocast
 
 CONTEXT = 12
 END = byte_tokenizer().end_of_text_id
@@ -213,3 +215,137 @@ def test_fine_tuning_trains_the_layers_that_the_settings_choose(rows):
     assert "2" in changed
     assert not {"0", "1"} & changed
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.25}
+
+
+CHOSEN = np.array([1, 5, 0, 3, 2])  # all that fit, and so that a bin holds two or three and others are padded
+
+
+def packed_and_alone(rows: InstructionRows, loss_on: str = "response", pack_into: int = 2 * CONTEXT):
+    return (instruction_batch(rows, CHOSEN, loss_on, CPU, limit) for limit in (pack_into, None))
+
+
+def by_text(batch, values: torch.Tensor) -> dict[int, torch.Tensor]:
+    """What stands at the tokens of each row, by its number."""
+    found = {}
+    for bin_number, rows_of_bin in enumerate(batch.bins):
+        start = 0
+        for row in rows_of_bin.tolist():
+            text, _ = TEXTS[row]
+            n_tokens = len(text) + len(TEXTS[row][1])
+            found[row] = values[bin_number, start : start + n_tokens]
+            start += n_tokens
+    return found
+
+
+@pytest.mark.parametrize("loss_on", ["response", "all"])
+def test_packed_rows_have_the_tokens_targets_and_positions_that_they_have_alone(rows, loss_on):
+    packed, alone = packed_and_alone(rows, loss_on)
+    assert packed.input_ids.numel() < alone.input_ids.numel()
+    assert any(len(each) > 1 for each in packed.bins)
+    for values in ("input_ids", "targets"):
+        ours, theirs = (by_text(batch, getattr(batch, values)) for batch in (packed, alone))
+        assert ours.keys() == theirs.keys() == set(CHOSEN.tolist())
+        assert all(torch.equal(ours[row], theirs[row]) for row in ours)
+    positions = by_text(packed, packed.positions)
+    assert all(each.tolist() == list(range(len(each))) for each in positions.values())
+    assert (packed.n_targets, packed.n_tokens) == (alone.n_targets, alone.n_tokens)
+    assert (packed.targets != IGNORE_INDEX).sum() == packed.n_targets  # nothing is asked of the padding
+
+
+def test_rows_that_share_nothing_are_as_without_packing(rows):
+    chosen = np.array([0, 2])  # of one length
+    shared, alone = (instruction_batch(rows, chosen, "response", CPU, limit) for limit in (CONTEXT, None))
+    assert shared.mask is shared.positions is alone.mask is None
+    assert torch.equal(shared.input_ids, alone.input_ids)
+    assert torch.equal(shared.targets, alone.targets)
+    assert [each.tolist() for each in shared.bins] == [[0], [2]]
+
+
+def test_a_packed_token_looks_at_its_own_text_up_to_itself(rows):
+    packed, _ = packed_and_alone(rows)
+    n_bins, width = packed.input_ids.shape
+    text_of = torch.full((n_bins, width), -1)
+    for bin_number, rows_of_bin in enumerate(packed.bins):
+        numbers = [row for row in rows_of_bin.tolist() for _ in range(sum(map(len, TEXTS[row])))]
+        text_of[bin_number, : len(numbers)] = torch.tensor(numbers)
+    assert (text_of == -1).any()
+    for bin_number in range(n_bins):
+        for query in range(width):
+            for key in range(width):
+                same_text = text_of[bin_number, query] == text_of[bin_number, key]
+                assert packed.mask[bin_number, 0, query, key] == (same_text and key <= query)
+
+
+@pytest.mark.parametrize("trainable", ["all", "lora"])
+@pytest.mark.parametrize(
+    ("dtype", "precision", "tolerance"),
+    [
+        (torch.float64, "fp32", 1e-12),
+        (torch.float32, "fp32", 1e-6),
+        # bf16 rounds a number by up to 2^-9 of it; sums that run in another order may round the other way.
+        (torch.float32, "bf16", 2**-8),
+    ],
+)
+def test_packed_rows_have_the_losses_and_gradients_that_they_have_alone(rows, dtype, precision, tolerance, trainable):
+    found = []
+    for batch in packed_and_alone(rows, "all"):
+        model = model_of_bytes()
+        choose_trainable(model, trainable, instruct_settings().lora)
+        model.to(dtype)
+        with autocast(precision, CPU):
+            features = model.features(batch.input_ids, positions=batch.positions, mask=batch.mask)
+            each = {
+                row: token_loss(of_row, model.head_weight, targets)
+                for (row, of_row), targets in zip(
+                    by_text(batch, features).items(), by_text(batch, batch.targets).values(), strict=True
+                )
+            }
+            loss = task_of(rows).loss(model, batch)
+        loss.backward()
+        assert torch.isfinite(features).all()  # the padding too, which must have something to look at
+        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad])
+        found.append((each, loss, gradient / batch.n_targets))
+    (ours, our_loss, our_gradient), (theirs, their_loss, their_gradient) = found
+    for row in theirs:
+        torch.testing.assert_close(ours[row], theirs[row], rtol=tolerance, atol=0)
+    torch.testing.assert_close(our_loss, their_loss, rtol=tolerance, atol=0)
+    assert (our_gradient - their_gradient).norm() <= tolerance * their_gradient.norm()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_a_packed_row_s_neighbours_are_changes_nothing(rows, precision):
+    packed, _ = packed_and_alone(rows)
+    model = model_of_bytes()
+    changed = packed.input_ids.clone()
+    shared = next(number for number, each in enumerate(packed.bins) if len(each) > 1)
+    n_first = sum(map(len, TEXTS[packed.bins[shared][0]]))
+    changed[shared, :n_first] = 77  # the first text of a bin that others follow in
+    with torch.no_grad(), autocast(precision, CPU):
+        before, after = (
+            model.features(ids, positions=packed.positions, mask=packed.mask) for ids in (packed.input_ids, changed)
+        )
+    assert torch.equal(before[shared, n_first:], after[shared, n_first:])
+    assert not torch.equal(before[shared, :n_first], after[shared, :n_first])
+
+
+@pytest.mark.parametrize("changes", [{}, {"trainable": "lora"}, {"grad_accum_steps": 2}])
+def test_a_training_with_packed_rows_is_the_same_training(rows, changes):
+    outcomes = []
+    for packing in (True, False):
+        task = task_of(rows, packing=packing, epochs=3, batch_size=4, learning_rate=1e-3, **changes)
+        if packing:
+            assert any(batch.mask is not None for batch in task.batches(0) + task.batches(1))
+        outcomes.append(fine_tune(model_of_bytes(), task, task.settings, seed=0))
+    ours, theirs = outcomes
+    # fp32, over three epochs whose roundings add up through the updates.
+    assert [row.loss_nats for row in ours.train_rows] == pytest.approx(
+        [row.loss_nats for row in theirs.train_rows], rel=1e-5
+    )
+    assert [row.tokens for row in ours.train_rows] == [row.tokens for row in theirs.train_rows]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_packed_rows_train_with_dropout_too(rows, precision):
+    task = task_of(rows, packing=True, dropout=0.3, precision=precision)
+    outcome = fine_tune(model_of_bytes(), task, task.settings, seed=0)
+    assert all(np.isfinite(row.loss_nats) for row in outcome.train_rows)

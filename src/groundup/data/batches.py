@@ -1,5 +1,6 @@
 """Which sequences make up a batch: pure functions of seed and step, so that nothing is replayed to resume."""
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
@@ -15,6 +16,9 @@ Item = TypeVar("Item")
 # Documents among which the one that fills a window best is looked for.
 LOOKAHEAD = 64
 STRETCH = 32  # batches whose rows are sorted by length together
+# Earlier tokens that a token may look at for what the rest of it costs: some 600 at 192 features, 1,700 to 2,900 at 768
+# (steps of as many tokens, in rows of 54 to 1,024, on a CPU). The lowest serves all; by its own, 768 would gain 1-5 %.
+LOOKS_FOR_A_TOKEN = 600
 
 
 def window_starts(n_tokens: int, context_length: int, batch_size: int, seed: int, batch: int) -> np.ndarray:
@@ -143,6 +147,47 @@ def batches_of_like_length(
     while stretch := list(islice(waiting, STRETCH * batch_size)):
         stretch.sort(key=length_of)
         yield from (stretch[at : at + batch_size] for at in range(0, len(stretch), batch_size))
+
+
+def packed(lengths: Sequence[int], limit: int) -> list[list[int]]:
+    """Rows laid end to end in bins of at most `limit` tokens: the longest first, each where it leaves the least room.
+
+    Shapes:  lengths (N,) -> the row numbers of each bin, every row in one
+    Raises:  ValueError if a row is longer than a bin.
+    Source:  best fit decreasing, Johnson et al. 1974, "Worst-Case Performance Bounds for Simple One-Dimensional Packing
+        Algorithms"
+    """
+    bins: list[list[int]] = []
+    rooms: list[tuple[int, int]] = []  # room and number of each bin, the fullest first
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        length = lengths[row]
+        if length > limit:
+            raise ValueError(f"a row of {length} tokens does not fit into a bin of {limit}")
+        place = bisect_left(rooms, (length, 0))
+        room, chosen = rooms.pop(place) if place < len(rooms) else (limit, len(bins))
+        if chosen == len(bins):
+            bins.append([])
+        bins[chosen].append(row)
+        insort(rooms, (room - length, chosen))
+    return bins
+
+
+def cheapest_bins(lengths: Sequence[int], limit: int) -> list[list[int]]:
+    """The rows in bins of at most `limit` tokens, of whichever width takes the least work, padding and all.
+
+    Wide bins pad little, but attention compares each token with a whole bin. Where nothing is saved, each row has a bin
+    of its own, in the order given, as without packing.
+
+    Shapes:  lengths (N,) -> the row numbers of each bin
+    """
+
+    def work(bins: list[list[int]]) -> int:
+        width = max(sum(lengths[row] for row in each) for each in bins)
+        return len(bins) * width * (LOOKS_FOR_A_TOKEN + width)
+
+    widths = {max(*lengths, -(-sum(lengths) // n_bins)) for n_bins in range(1, len(lengths) + 1)}
+    ways = (packed(lengths, width) for width in sorted(widths) if width <= limit)
+    return min([[row] for row in range(len(lengths))], *ways, key=work)  # of equals the first
 
 
 class Epochs:

@@ -190,6 +190,17 @@ class GPT(nn.Module):
             x = block(x)
         return x
 
+    def features_of(self, hidden: Tensor, first_block: int, mask: Tensor | None = None) -> Tensor:
+        """The features of all tokens, from what stood on the shortcut before some block.
+
+        Shapes:  hidden (B, T, C), mask as for `features` -> (B, T, C)
+        Oracle:  `features`
+        """
+        for block in self.blocks[first_block:]:
+            hidden = block(hidden, mask=mask)
+        features: Tensor = self.final_norm(hidden)
+        return features
+
     def features_of_last(self, hidden: Tensor, lengths: Tensor, first_block: int) -> Tensor:
         """The feature of each text's last token, from what stood on the shortcut before some block.
 

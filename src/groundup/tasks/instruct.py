@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from groundup.config import FinetuneInstructParams
-from groundup.data.batches import Epochs, bucketed_batches, pad
+from groundup.data.batches import Epochs, bucketed_batches, cheapest_bins, pad
 from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
@@ -20,6 +20,7 @@ from groundup.model.gpt import GPT, choose_trainable, set_dropout
 from groundup.model.lora import merge_lora
 from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.seeding import numpy_generator, seed_torch
+from groundup.tasks.frozen_trunk import FrozenTrunk, fits
 from groundup.tasks.language import TokenBatch
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import Observer, Outcome, train
@@ -75,24 +76,71 @@ class InstructionRows:
         return np.flatnonzero(self.store.lengths - 1 <= context_length)
 
 
-def instruction_batch(rows: InstructionRows, chosen: np.ndarray, loss_on: str, device: torch.device) -> TokenBatch:
+@dataclass
+class InstructionBatch(TokenBatch):
+    """Rows as tokens, each with a bin of its own or, packed, several end to end in one.
+
+    Args:
+        bins: the row numbers of each bin.
+        positions, mask: of packed rows, as for `GPT.features`; None where each has a bin of its own.
+    Shapes:  positions (B, T), mask (B, 1, T, T)
+    """
+
+    bins: list[np.ndarray]
+    positions: Tensor | None = None
+    mask: Tensor | None = None
+
+
+def instruction_batch(
+    rows: InstructionRows, chosen: np.ndarray, loss_on: str, device: torch.device, pack_into: int | None = None
+) -> InstructionBatch:
     """Inputs and targets of some rows. The loss is on the answer and its end-of-text token, or on the prompt too.
 
     What is asked for is told by lengths, not by token ids: the end-of-text token that ends an answer is learned, the
     padding behind it is not.
+
+    Args:
+        pack_into: the longest bin that rows may share, in tokens, where that saves work; None: they share none.
     """
-    tokens = [rows.store[row].astype(np.int64) for row in chosen]
-    inputs = pad([each[:-1] for each in tokens], fill=0)
-    targets = pad([each[1:] for each in tokens], fill=IGNORE_INDEX)
+    inputs = [rows.store[row][:-1].astype(np.int64) for row in chosen]
+    targets = [rows.store[row][1:].astype(np.int64) for row in chosen]
     if loss_on == "response":
-        for index, row in enumerate(chosen):
-            targets[index, : rows.prompt_lengths[row] - 1] = IGNORE_INDEX
-    return TokenBatch(
-        torch.from_numpy(inputs).to(device),
-        torch.from_numpy(targets).to(device),
-        n_targets=int((targets != IGNORE_INDEX).sum()),
-        n_tokens=sum(len(each) - 1 for each in tokens),
+        for row, asked in zip(chosen, targets, strict=True):
+            asked[: rows.prompt_lengths[row] - 1] = IGNORE_INDEX
+    lengths = [len(each) for each in inputs]
+    bins = [[place] for place in range(len(chosen))] if pack_into is None else cheapest_bins(lengths, pack_into)
+    positions = mask = None
+    if len(bins) < len(chosen):
+        positions, mask = (each.to(device) for each in _own_texts_only(lengths, bins))
+    return InstructionBatch(
+        torch.from_numpy(_laid(inputs, bins, fill=0)).to(device),
+        torch.from_numpy(_laid(targets, bins, fill=IGNORE_INDEX)).to(device),
+        n_targets=sum(int((each != IGNORE_INDEX).sum()) for each in targets),
+        n_tokens=sum(lengths),
+        bins=[chosen[each] for each in bins],
+        positions=positions,
+        mask=mask,
     )
+
+
+def _laid(texts: list[np.ndarray], bins: list[list[int]], fill: int) -> np.ndarray:
+    """Texts end to end in their bins. Shapes: -> (B, T)"""
+    return pad([np.concatenate([texts[place] for place in each]) for each in bins], fill)
+
+
+def _own_texts_only(lengths: list[int], bins: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Where each packed token stands in its text, and what it may look at: its own text, up to itself.
+
+    The padding at the end of a bin counts as a text, so that it has something to look at.
+
+    Shapes:  -> (B, T), (B, 1, T, T)
+    Source:  Krell et al. 2021, "Efficient Sequence Packing without Cross-contamination"
+    """
+    positions = _laid([np.arange(length) for length in lengths], bins, fill=0)
+    texts = _laid([np.full(length, number) for number, length in enumerate(lengths)], bins, fill=-1)
+    own = texts[:, :, None] == texts[:, None, :]  # shape: (B, T, T)
+    own &= np.tri(texts.shape[1], dtype=bool)
+    return torch.from_numpy(positions), torch.from_numpy(own)[:, None]
 
 
 class InstructTask:
@@ -124,22 +172,40 @@ class InstructTask:
             )
         self.epochs = Epochs(self._epoch_batches, n_epochs=settings.epochs, per_step=settings.grad_accum_steps)
         self.max_steps = self.epochs.max_steps
+        self._frozen_model: GPT | None = None
+        self._frozen_sides: dict[str, FrozenTrunk | None] = {}
 
     def _epoch_batches(self, epoch: int) -> list[np.ndarray]:
         generator = numpy_generator(self.seed, "instructions", epoch)
         lengths = self.train.store.lengths[self.fitting]
         return [self.fitting[rows] for rows in bucketed_batches(lengths, self.settings.batch_size, generator)]
 
-    def batches(self, step: int) -> list[TokenBatch]:
+    def batches(self, step: int) -> list[InstructionBatch]:
+        pack_into = self.context_length if self.settings.packing else None
         return [
-            instruction_batch(self.train, rows, self.settings.loss_on, self.device) for rows in self.epochs.rows(step)
+            instruction_batch(self.train, rows, self.settings.loss_on, self.device, pack_into)
+            for rows in self.epochs.rows(step)
         ]
 
-    def loss(self, model: GPT, batch: TokenBatch) -> Tensor:
-        return token_loss(model.features(batch.input_ids), model.head_weight, batch.targets)
+    def _frozen(self, model: GPT, side: str) -> FrozenTrunk | None:
+        """What the frozen part of a model makes of a side; None if there is none, or if it is another each time."""
+        if self.settings.dropout or not model.n_frozen_blocks:
+            return None
+        if self._frozen_model is not model:
+            self._frozen_model, self._frozen_sides = model, {}
+        if side not in self._frozen_sides:
+            rows = {"train": self.train, "validation": self.validation}[side]
+            fitting = set(rows.fitting(self.context_length).tolist())
+            texts = [rows.store[row][: -1 if row in fitting else 0] for row in range(len(rows.store))]
+            self._frozen_sides[side] = FrozenTrunk(model, texts) if fits(model, texts) else None
+        return self._frozen_sides[side]
+
+    def loss(self, model: GPT, batch: InstructionBatch) -> Tensor:
+        return loss_of_batch(model, batch, self._frozen(model, "train"))
 
     def validate(self, model: GPT) -> dict[str, float]:
-        return {"loss_nats": response_loss(model, self.validation, self.settings.batch_size)}
+        frozen = self._frozen(model, "validation")
+        return {"loss_nats": response_loss(model, self.validation, self.settings.batch_size, frozen)}
 
     def sample(self, model: GPT) -> str | None:
         if not self.settings.sample_tokens:
@@ -171,10 +237,26 @@ def fine_tune(
     return outcome
 
 
+def loss_of_batch(model: GPT, batch: InstructionBatch, frozen: FrozenTrunk | None = None) -> Tensor:
+    """Surprise at what is asked of a batch.
+
+    Args:
+        frozen: what the frozen part of the model makes of the rows, if that is known.
+    Units:  nats, summed over the targets
+    """
+    if frozen is not None:
+        features = frozen.features(batch.bins, batch.mask)
+    else:
+        features = model.features(batch.input_ids, positions=batch.positions, mask=batch.mask)
+    return token_loss(features, model.head_weight, batch.targets)
+
+
 @torch.no_grad()
-def response_loss(model: GPT, rows: InstructionRows, batch_size: int) -> float:
+def response_loss(model: GPT, rows: InstructionRows, batch_size: int, frozen: FrozenTrunk | None = None) -> float:
     """Loss of the right answers, their end-of-text tokens included, over all rows that fit the context.
 
+    Args:
+        frozen: what the frozen part of the model makes of the rows, if that is known.
     Units:  nats per token of an answer
     """
     was_training = model.training
@@ -184,7 +266,7 @@ def response_loss(model: GPT, rows: InstructionRows, batch_size: int) -> float:
     total, n_targets = 0.0, 0
     for start in range(0, len(order), batch_size):
         batch = instruction_batch(rows, order[start : start + batch_size], "response", model.device)
-        total += token_loss(model.features(batch.input_ids), model.head_weight, batch.targets).item()
+        total += loss_of_batch(model, batch, frozen).item()
         n_targets += batch.n_targets
     model.train(was_training)
     return total / max(1, n_targets)
