@@ -1,19 +1,21 @@
 """The tokenizer: any bytes come back, ties are broken by content, files hold all of it."""
 
 import json
+from collections import Counter
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import regex
 from helpers import TEXTS, trained_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imports import gpt2_vocabulary
 
 from groundup.errors import GroundupError
-from groundup.tokenizer import encoding
-from groundup.tokenizer.bpe import END_OF_TEXT, byte_alphabet, merge_pair, train_bpe
+from groundup.tokenizer import bpe, encoding
+from groundup.tokenizer.bpe import END_OF_TEXT, byte_alphabet, train_bpe
 from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer, in_order_on_all_cores, stretches
 
 ALWAYS_THE_SAME = settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -105,11 +107,23 @@ def test_joined_and_cut_texts_have_the_ids_that_each_has_alone(texts, stretch, w
 @settings(ALWAYS_THE_SAME, max_examples=300)
 @given(st.lists(st.sampled_from(PARTS[:-2]), max_size=12).map("".join) | st.text(max_size=20))
 def test_a_text_may_be_cut_at_every_border(text):
-    places = [0, *(border.start() for border in encoding.BORDER.finditer(text)), len(text)]
+    places = [0, *(border.start() for border in bpe.BORDER.finditer(text)), len(text)]
     pieces = [text[start:end] for start, end in pairwise(places)]
     assert [
         token_id for piece in pieces for token_id in all_pairs_tokenizer().encode(piece)
     ] == all_pairs_tokenizer().encode(text)
+
+
+@settings(ALWAYS_THE_SAME, max_examples=300)
+@given(st.lists(st.lists(st.sampled_from(PARTS[:-2]), max_size=12).map("".join), max_size=4), st.integers(0, 5))
+def test_pre_tokens_are_counted_as_the_pattern_cuts_the_whole_texts(texts, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bpe, "CHUNKS_AT_ONCE", at_once)
+        words, counts = bpe.distinct_words(iter(texts))
+    expected = Counter(word for text in texts for word in regex.findall(bpe.GPT2_PATTERN, text))
+    spelled = [bytes(byte_alphabet()[ord(token)] for token in word).decode() for word in words]
+    assert len(set(spelled)) == len(spelled)
+    assert dict(zip(spelled, counts, strict=True)) == expected
 
 
 def test_long_texts_are_cut_and_short_ones_joined(monkeypatch):
@@ -193,8 +207,9 @@ def test_a_vocabulary_without_room_for_the_bytes_is_refused():
         train_bpe(TEXTS, 256)
 
 
-def test_merge_pair_joins_from_left_to_right():
-    assert merge_pair([1, 1, 1, 2, 1, 1], (1, 1), 9) == [9, 1, 2, 9]
+def test_a_pair_is_merged_from_left_to_right():
+    # Of three in a row the first two are joined: aa a, not a aa; after that aa b stands nowhere, and a b in each word.
+    assert train_bpe(["aaab aaab aaab"], 259)[256:] == [b"aa", b"ab"]
 
 
 def test_merges_are_the_two_parts_of_each_token():

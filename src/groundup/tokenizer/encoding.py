@@ -6,7 +6,6 @@ order), the format that OpenAI released and that Hugging Face reads as `vocab.js
 
 import json
 import os
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,16 +19,12 @@ import tiktoken
 
 from groundup.errors import GroundupError
 from groundup.files import read_json, read_utf8, write_text_atomically
-from groundup.tokenizer.bpe import END_OF_TEXT, GPT2_PATTERN, byte_alphabet, byte_to_character
+from groundup.tokenizer.bpe import END_OF_TEXT, GPT2_PATTERN, byte_alphabet, byte_to_character, cut_at_borders
 
 ENCODER_FILE = "encoder.json"
 MERGES_FILE = "vocab.bpe"
 STRETCH_CHARACTERS = 1 << 17  # that a core encodes at a time; handing over a small text takes longer than encoding it
 STRETCHES_AHEAD = 2  # for each core, so that none waits while the results are taken
-
-# No pre-token goes on from a character that is no white space to one that is, whatever stands before or behind.
-# Python counts more characters as white space than the pattern does: enough before a border, too many behind it.
-BORDER = re.compile(r"(?<=\S)[ \n]")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -202,22 +197,13 @@ def stretches(texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
             yield text, False
             waiting, size = [], 0
             continue
-        for piece in _pieces(text + END_OF_TEXT):
+        for piece in cut_at_borders(text + END_OF_TEXT, STRETCH_CHARACTERS):
             waiting.append(piece)
             size += len(piece)
             if size >= STRETCH_CHARACTERS:
                 yield "".join(waiting), True
                 waiting, size = [], 0
     yield "".join(waiting), True
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """A text, cut at borders of pre-tokens that are a stretch apart or more."""
-    start = 0
-    while border := BORDER.search(text, start + STRETCH_CHARACTERS):
-        yield text[start : border.start()]
-        start = border.start()
-    yield text[start:]
 
 
 def in_order_on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
