@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "transformers", "llms-from-scratch", "litgpt")
+PACKAGES = ("torch", "tiktoken", "tokenizers", "transformers", "llms-from-scratch", "litgpt")
 PRODUCTS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # what a CPU can multiply with
 
 

@@ -87,6 +87,18 @@ def test_the_trained_vocabulary_and_its_merges_equal_hugging_face_s(tmp_path):
     assert merges == [f"{character_form(left)} {character_form(right)}" for left, right in ours.merges]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_many_merges_equal_hugging_face_s(seed):
+    """Made-up words, some frequent and many rare, with hundreds of ties and of counts that fall before their turn."""
+    rng = random.Random(seed)
+    words = ["".join(rng.choices("abcdeé-1", k=rng.randint(1, 9))) for _ in range(2000)]
+    texts = [" ".join(words[int(2000 * rng.random() ** 3)] for _ in range(50)) for _ in range(100)]
+    vocabulary = train_bpe(texts, 1500)
+    assert len(vocabulary) > 900
+    expected = trained_by_hugging_face(texts, 1500).get_vocab()
+    assert {character_form(token): token_id for token_id, token in enumerate(vocabulary)} == expected
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_encodings_equal_the_reference_s_and_hugging_face_s(text):
     ids = our_tokenizer().encode(text)

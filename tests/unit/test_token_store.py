@@ -1,6 +1,8 @@
 """Token ids on disk: the smallest type that holds them, read where they are looked at, refused when damaged."""
 
+import errno
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from data_helpers import seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groundup.data import token_store
 from groundup.data.token_store import OFFSETS_FILE, TOKENS_FILE, TokenStore, write_token_store
 from groundup.errors import GroundupError
 
@@ -48,6 +51,57 @@ def test_the_tokens_stay_on_disk(tmp_path):
 def test_a_token_that_does_not_fit_the_vocabulary_s_type_is_not_wrapped_around(tmp_path):
     with pytest.raises(OverflowError):
         write_token_store(tmp_path, [[65536]], 300)
+
+
+@pytest.mark.parametrize("documents", [[[65536]], [np.array([3, 65536])], [np.array([-1])], [[1], np.array([1 << 32])]])
+def test_ids_that_fit_no_type_of_the_vocabulary_are_not_wrapped_around_in_arrays(tmp_path, documents):
+    with pytest.raises(OverflowError):
+        write_token_store(tmp_path, documents, 300)
+
+
+@seeded
+@given(
+    documents=st.lists(st.lists(st.integers(0, 299), max_size=9), max_size=6),
+    vocab_size=st.sampled_from([300, 70_000]),
+    block=st.integers(1, 9),
+    form=st.sampled_from([list, lambda each: np.array(each, np.uint32), lambda each: np.array(each, np.int64)]),
+)
+def test_the_files_are_those_that_numpy_writes(documents, vocab_size, block, form, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_store, "BLOCK_TOKENS", block)
+        write_token_store(folder, (form(each) for each in documents), vocab_size)
+    dtype = np.uint16 if vocab_size == 300 else np.uint32
+    np.save(folder / "expected.npy", np.array([token for each in documents for token in each], dtype))
+    np.save(folder / "offsets_expected.npy", np.cumsum([0, *(len(each) for each in documents)], dtype=np.int64))
+    assert (folder / TOKENS_FILE).read_bytes() == (folder / "expected.npy").read_bytes()
+    assert (folder / OFFSETS_FILE).read_bytes() == (folder / "offsets_expected.npy").read_bytes()
+
+
+def test_documents_are_let_go_once_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_store, "BLOCK_TOKENS", 30)
+    made: list[weakref.ref] = []
+    held: list[int] = []
+
+    def documents():
+        for number in range(100):
+            document = np.full(10, number, np.uint32)
+            made.append(weakref.ref(document))
+            held.append(sum(each() is not None for each in made))
+            yield document
+
+    store = write_token_store(tmp_path, documents(), 300)
+    assert store.tokens.tolist() == np.repeat(np.arange(100), 10).tolist()
+    assert max(held) <= 7  # two blocks and the one that is being made
+
+
+@pytest.mark.parametrize("name", [TOKENS_FILE, OFFSETS_FILE])
+def test_a_full_disk_names_the_file(tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_token_store(tmp_path, [np.zeros(9, np.uint32)] * 3, 300)
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", [TOKENS_FILE, OFFSETS_FILE])

@@ -1,17 +1,22 @@
 """The tokenizer: any bytes come back, ties are broken by content, files hold all of it."""
 
 import json
+from collections import Counter
 from functools import cache
+from itertools import pairwise
 
+import numpy as np
 import pytest
+import regex
 from helpers import TEXTS, trained_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imports import gpt2_vocabulary
 
 from groundup.errors import GroundupError
-from groundup.tokenizer.bpe import END_OF_TEXT, byte_alphabet, merge_pair, train_bpe
-from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer
+from groundup.tokenizer import bpe, encoding
+from groundup.tokenizer.bpe import END_OF_TEXT, byte_alphabet, train_bpe
+from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer, in_order_on_all_cores, stretches
 
 ALWAYS_THE_SAME = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 
@@ -73,6 +78,93 @@ def test_the_end_of_text_is_the_last_id_and_never_comes_from_text():
     assert tokenizer().decode(ids) == f"a{END_OF_TEXT}b"
 
 
+# White space of all kinds, also what only Python or only the pattern takes for it; contractions; text that looks like
+# the end of a text, whole and in parts; half a character.
+PARTS = [*"tha1é東'!", *" \n\t\r\v\x1c\x1f\x85\xa0\u2003\u2028\u180e\u200b", "'s", "'ll", " the", "  "]
+PARTS += [END_OF_TEXT, END_OF_TEXT[:-1], END_OF_TEXT[1:], END_OF_TEXT[:4], "\ud83d", "\ude00"]
+
+
+@cache
+def all_pairs_tokenizer() -> Tokenizer:
+    """A vocabulary in which any two of the parts are one token where they can be, so that each cut shows."""
+    return Tokenizer(train_bpe([2 * f"{a}{b} {a}{b}" for a in PARTS[:-2] for b in PARTS[:-2]], 3000))
+
+
+any_texts = st.lists(st.lists(st.sampled_from(PARTS), max_size=30).map("".join) | st.text(max_size=40), max_size=6)
+
+
+@ALWAYS_THE_SAME
+@given(any_texts, st.integers(1, 20), st.booleans())
+def test_joined_and_cut_texts_have_the_ids_that_each_has_alone(texts, stretch, with_end):
+    end = [all_pairs_tokenizer().end_of_text_id] if with_end else []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "STRETCH_CHARACTERS", stretch)
+        found = list(all_pairs_tokenizer().encode_arrays(texts, with_end))
+    assert [ids.tolist() for ids in found] == [all_pairs_tokenizer().encode(text) + end for text in texts]
+    assert {ids.dtype for ids in found} <= {np.dtype(np.uint32)}
+
+
+@settings(ALWAYS_THE_SAME, max_examples=300)
+@given(st.lists(st.sampled_from(PARTS[:-2]), max_size=12).map("".join) | st.text(max_size=20))
+def test_a_text_may_be_cut_at_every_border(text):
+    places = [0, *(border.start() for border in bpe.BORDER.finditer(text)), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(places)]
+    assert [
+        token_id for piece in pieces for token_id in all_pairs_tokenizer().encode(piece)
+    ] == all_pairs_tokenizer().encode(text)
+
+
+@settings(ALWAYS_THE_SAME, max_examples=300)
+@given(st.lists(st.lists(st.sampled_from(PARTS[:-2]), max_size=12).map("".join), max_size=4), st.integers(0, 5))
+def test_pre_tokens_are_counted_as_the_pattern_cuts_the_whole_texts(texts, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bpe, "CHUNKS_AT_ONCE", at_once)
+        words, counts = bpe.distinct_words(iter(texts))
+    expected = Counter(word for text in texts for word in regex.findall(bpe.GPT2_PATTERN, text))
+    spelled = [bytes(byte_alphabet()[ord(token)] for token in word).decode() for word in words]
+    assert len(set(spelled)) == len(spelled)
+    assert dict(zip(spelled, counts, strict=True)) == expected
+
+
+def test_long_texts_are_cut_and_short_ones_joined(monkeypatch):
+    monkeypatch.setattr(encoding, "STRETCH_CHARACTERS", 30)
+    found = list(stretches(["the cat " * 20, "a", "b", "c", f"an {END_OF_TEXT}", "d"]))
+    assert [text for text, is_joined in found if not is_joined] == [f"an {END_OF_TEXT}"]
+    joined = [text for text, is_joined in found if is_joined]
+    assert "".join(joined) == END_OF_TEXT.join(["the cat " * 20, "a", "b", "c", "d", ""])
+    assert all(len(text) < 30 + len(f"a{END_OF_TEXT} the") for text in joined)
+    assert len(joined) <= 2 + len("".join(joined)) / 30
+
+
+def test_texts_are_read_only_as_they_are_needed(monkeypatch):
+    monkeypatch.setattr(encoding, "STRETCH_CHARACTERS", 100)
+    monkeypatch.setattr(encoding.os, "cpu_count", lambda: 2)
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield "the cat sat " * 9
+
+    found = tokenizer().encode_arrays(endless())
+    for given_out in range(1, 50):
+        assert next(found).tolist() == tokenizer().encode("the cat sat " * 9)
+        assert read <= given_out + 5
+    found.close()
+
+
+def test_an_error_among_the_texts_or_in_the_work_ends_the_encoding():
+    def broken():
+        yield "the"
+        raise GroundupError("row 2 is no text", do="mend it")
+
+    with pytest.raises(GroundupError, match="row 2"):
+        list(tokenizer().encode_arrays(broken()))
+    with pytest.raises(ZeroDivisionError):
+        list(in_order_on_all_cores(lambda number: 1 // number, [1, 0, 1]))
+
+
 def test_the_end_of_text_spells_nothing():
     end = tokenizer().end_of_text_id
     assert tokenizer().decode([end, *tokenizer().encode("the"), end]) == "the"
@@ -115,8 +207,9 @@ def test_a_vocabulary_without_room_for_the_bytes_is_refused():
         train_bpe(TEXTS, 256)
 
 
-def test_merge_pair_joins_from_left_to_right():
-    assert merge_pair([1, 1, 1, 2, 1, 1], (1, 1), 9) == [9, 1, 2, 9]
+def test_a_pair_is_merged_from_left_to_right():
+    # Of three in a row the first two are joined: aa a, not a aa; after that aa b stands nowhere, and a b in each word.
+    assert train_bpe(["aaab aaab aaab"], 259)[256:] == [b"aa", b"ab"]
 
 
 def test_merges_are_the_two_parts_of_each_token():

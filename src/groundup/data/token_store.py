@@ -2,17 +2,19 @@
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tokenize import TokenError
+from typing import BinaryIO
 
 import numpy as np
 
 from groundup.errors import GroundupError
-from groundup.files import missing_file
+from groundup.files import missing_file, named_in_errors
 
 TOKENS_FILE, OFFSETS_FILE = "tokens.npy", "offsets.npy"
 SURPRISAL_FILE = "surprisal_bits.npy"  # beside the tokens, where it is known what making each document cost
+BLOCK_TOKENS = 1 << 18  # that are written at a time
 
 
 class TokenStore:
@@ -65,14 +67,56 @@ class TokenStore:
 
 
 def write_token_store(folder: Path, documents: Iterable[Sequence[int] | np.ndarray], vocab_size: int) -> TokenStore:
-    """Write documents of token ids into a folder and open them."""
+    """Write documents of token ids into a folder and open them; only the last few documents are held.
+
+    Raises: OverflowError if a token id does not fit the type that holds the vocabulary; OSError that names the file,
+        if the disk does not take it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    dtype = np.uint16 if vocab_size <= 1 << 16 else np.uint32
-    parts = [np.asarray(document, dtype=dtype) for document in documents]
-    offsets = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
-    save_array(folder / TOKENS_FILE, np.concatenate(parts) if parts else np.zeros(0, dtype))
+    dtype = np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+    lengths = [np.zeros(1, np.int64)]  # the first document begins at 0
+    path = folder / TOKENS_FILE
+    with named_in_errors(path), path.open("wb") as file:
+        _write_header(file, dtype, 0)
+        for block in _blocks(documents, dtype):
+            file.write(_joined(block, dtype).data)
+            lengths.append(np.array([len(tokens) for tokens in block], dtype=np.int64))
+        offsets = np.concatenate(lengths).cumsum()
+        file.seek(0)
+        _write_header(file, dtype, int(offsets[-1]))  # as long as the first: numpy leaves room for any number
     save_array(folder / OFFSETS_FILE, offsets)
     return TokenStore.load(folder)
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype, n_tokens: int) -> None:
+    """What `np.save` writes before the elements of a flat array."""
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (n_tokens,)}
+    np.lib.format.write_array_header_1_0(file, description)
+
+
+def _blocks(documents: Iterable[Sequence[int] | np.ndarray], dtype: np.dtype) -> Iterator[list[np.ndarray]]:
+    """The documents as arrays, in lists of many tokens each: small ones are slow to write one by one."""
+    block: list[np.ndarray] = []
+    size = 0
+    for document in documents:
+        block.append(document if isinstance(document, np.ndarray) else np.asarray(document, dtype))
+        size += len(document)
+        if size >= BLOCK_TOKENS:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _joined(documents: list[np.ndarray], dtype: np.dtype) -> np.ndarray:
+    tokens = np.concatenate(documents)
+    if tokens.dtype == dtype:
+        return tokens
+    allowed = np.iinfo(dtype)
+    lowest, highest = int(tokens.min(initial=0)), int(tokens.max(initial=0))
+    if lowest < allowed.min or highest > allowed.max:
+        raise OverflowError(f"token ids from {lowest} to {highest} do not fit {dtype}")
+    return tokens.astype(dtype)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -9,10 +9,10 @@ pattern and the numbering of the bytes are GPT-2's (Radford et al. 2019). The bo
 """
 
 import heapq
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import pairwise
 
 import regex
 
@@ -24,13 +24,23 @@ END_OF_TEXT = "<|endoftext|>"
 # the word that follows, so that "the" inside a sentence and " the" are one decision of the text, not two tokens.
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
-Pair = tuple[int, int]
+# No pre-token goes on from a character that is no white space to one that is, whatever stands before or behind.
+# Python counts more characters as white space than the pattern does: enough before a border, too many behind it.
+BORDER = re.compile(r"(?<=\S)[ \n]")
+
+# White space and what follows it up to the next: no pre-token goes beyond. Most chunks of a text were seen before, and
+# counting those is faster than cutting all of them by the pattern. (Python's `\s` has four characters too many.)
+CHUNK = re.compile(r"[^\S\x1c-\x1f]*[\S\x1c-\x1f]+|\s+")
+CHUNKS_AT_ONCE = 1 << 17  # that are held before their words are counted, so that rare chunks take no memory
+
+Pair = str  # of two tokens, each written as the character whose number is its id
+MIN_PAIR_COUNT = 2  # a pair that stands once would save one token in one place
 
 
 def byte_alphabet() -> list[int]:
     """The 256 bytes in the order of their token ids: the printable ones first, as GPT-2 numbers them."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    return printable + [byte for byte in range(256) if byte not in set(printable)]
+    return printable + sorted(set(range(256)) - set(printable))
 
 
 @lru_cache(maxsize=1)
@@ -61,76 +71,106 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> list[bytes]:
             allowed="257 or more",
             do="raise tokenize.vocab_size",
         )
-    pattern = regex.compile(GPT2_PATTERN)
-    word_counts: Counter[str] = Counter()
-    for text in texts:
-        word_counts.update(pattern.findall(text))
-
     vocabulary = [bytes([byte]) for byte in byte_alphabet()]
-    id_of_byte = {byte: token_id for token_id, byte in enumerate(byte_alphabet())}
-    words = [[id_of_byte[byte] for byte in word.encode()] for word in word_counts]
-    counts = list(word_counts.values())
-
-    pair_counts: Counter[Pair] = Counter()
-    words_with: defaultdict[Pair, set[int]] = defaultdict(set)  # an index of where to look when a pair is merged
-    for index, word in enumerate(words):
-        for pair in pairwise(word):
-            pair_counts[pair] += counts[index]
-            words_with[pair].add(index)
+    words, counts = distinct_words(texts)
+    pair_counts, words_with = _pairs_of(words, counts)
     heap = [(-count, pair) for pair, count in pair_counts.items()]
     heapq.heapify(heap)
 
     while len(vocabulary) < 256 + n_merges and heap:
         count, pair = heapq.heappop(heap)
-        if -count != pair_counts.get(pair, 0):
-            continue  # an old entry: the pair's count has changed since, and a newer entry holds it
-        if -count < 2:
+        if pair_counts[pair] < -count:  # merges of its neighbours took some: it waits where it belongs by now
+            heapq.heappush(heap, (-pair_counts[pair], pair))
+            continue
+        if -count < MIN_PAIR_COUNT:
             break
-        merged = vocabulary[pair[0]] + vocabulary[pair[1]]
-        new_id = len(vocabulary)
-        vocabulary.append(merged)
-        changed = _merge_in_words(pair, new_id, words, counts, pair_counts, words_with)
-        for changed_pair in changed:
-            if pair_counts[changed_pair] > 0:
-                heapq.heappush(heap, (-pair_counts[changed_pair], changed_pair))
+        token = chr(len(vocabulary))
+        vocabulary.append(vocabulary[ord(pair[0])] + vocabulary[ord(pair[1])])
+        for made in _merge(pair, token, words, counts, pair_counts, words_with):
+            heapq.heappush(heap, (-pair_counts[made], made))
     return vocabulary
 
 
-def _merge_in_words(
+def distinct_words(texts: Iterable[str]) -> tuple[list[str], list[int]]:
+    """The distinct pre-tokens of texts, with one character for each byte, and how often each stands there.
+
+    The character of a token is that with the token's id as its number. Words of tokens are then strings, in which
+    Python finds and joins pairs fast, and which are ordered as their ids are.
+    """
+    word_counts: Counter[str] = Counter()
+    chunk_counts: Counter[str] = Counter()
+    for text in texts:
+        for piece in cut_at_borders(text, CHUNKS_AT_ONCE):
+            chunk_counts.update(CHUNK.findall(piece))
+            if len(chunk_counts) > CHUNKS_AT_ONCE:
+                _count_words(chunk_counts, word_counts)
+                chunk_counts.clear()
+    _count_words(chunk_counts, word_counts)
+    token_of_byte = bytes.maketrans(bytes(byte_alphabet()), bytes(range(256)))
+    words = [word.encode().translate(token_of_byte).decode("latin-1") for word in word_counts]
+    return words, list(word_counts.values())
+
+
+def cut_at_borders(text: str, characters: int) -> Iterator[str]:
+    """A text in pieces of some characters or a little more, whose pre-tokens are those of the whole text."""
+    start = 0
+    while border := BORDER.search(text, start + characters):
+        yield text[start : border.start()]
+        start = border.start()
+    yield text[start:]
+
+
+def _count_words(chunk_counts: Counter[str], word_counts: Counter[str]) -> None:
+    """Add the pre-tokens of chunks to the counts of words."""
+    pattern = regex.compile(GPT2_PATTERN)
+    for chunk, count in chunk_counts.items():
+        for word in pattern.findall(chunk):
+            word_counts[word] += count
+
+
+def _pairs_of(words: list[str], counts: list[int]) -> tuple[defaultdict[Pair, int], defaultdict[Pair, list[int]]]:
+    """How often each pair stands in all texts, and in which words."""
+    pair_counts: defaultdict[Pair, int] = defaultdict(int)
+    words_with: defaultdict[Pair, list[int]] = defaultdict(list)
+    for index, (word, count) in enumerate(zip(words, counts, strict=True)):
+        for pair in map(str.__add__, word, word[1:]):
+            pair_counts[pair] += count
+            words_with[pair].append(index)
+    return pair_counts, words_with
+
+
+def _merge(
     pair: Pair,
-    new_id: int,
-    words: list[list[int]],
+    token: str,
+    words: list[str],
     counts: list[int],
-    pair_counts: Counter[Pair],
-    words_with: defaultdict[Pair, set[int]],
+    pair_counts: defaultdict[Pair, int],
+    words_with: defaultdict[Pair, list[int]],
 ) -> set[Pair]:
-    """Replace `pair` by `new_id` in every word that has it; returns the pairs whose counts changed."""
-    changed: set[Pair] = set()
+    """Replace `pair` by `token` wherever it stands, from left to right; returns the pairs that this made.
+
+    A word is noted under a pair once for each place where the pair came to stand, or more often than that: a place
+    may be gone since. Only the pairs beside a place change, so only their counts are corrected.
+    """
+    first, second = pair[0], pair[1]
+    made: set[Pair] = set()
     for index in words_with.pop(pair):
         word, count = words[index], counts[index]
-        for old in pairwise(word):
-            pair_counts[old] -= count
-            changed.add(old)
-        merged = merge_pair(word, pair, new_id)
-        words[index] = merged
-        for new in pairwise(merged):
-            pair_counts[new] += count
-            words_with[new].add(index)
-            changed.add(new)
-    changed.discard(pair)
-    pair_counts.pop(pair, None)
-    return changed
-
-
-def merge_pair(word: list[int], pair: Pair, new_id: int) -> list[int]:
-    """The word with every `pair`, from left to right, replaced by one `new_id`."""
-    merged: list[int] = []
-    position = 0
-    while position < len(word):
-        if position + 1 < len(word) and (word[position], word[position + 1]) == pair:
-            merged.append(new_id)
-            position += 2
-        else:
-            merged.append(word[position])
-            position += 1
-    return merged
+        at = word.find(pair)
+        if at < 0:
+            continue
+        if at > 0:
+            left = word[at - 1]
+            pair_counts[left + first] -= count
+            pair_counts[left + token] += count
+            words_with[left + token].append(index)
+            made.add(left + token)
+        if at + 2 < len(word):
+            right = word[at + 2]
+            pair_counts[second + right] -= count
+            pair_counts[token + right] += count
+            words_with[token + right].append(index)
+            made.add(token + right)
+        words[index] = word[:at] + token + word[at + 2 :]
+    del pair_counts[pair]
+    return made

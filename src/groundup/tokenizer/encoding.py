@@ -6,22 +6,28 @@ order), the format that OpenAI released and that Hugging Face reads as `vocab.js
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import tiktoken
 
 from groundup.errors import GroundupError
 from groundup.files import read_json, read_utf8, write_text_atomically
-from groundup.tokenizer.bpe import END_OF_TEXT, GPT2_PATTERN, byte_alphabet, byte_to_character
+from groundup.tokenizer.bpe import END_OF_TEXT, GPT2_PATTERN, byte_alphabet, byte_to_character, cut_at_borders
 
 ENCODER_FILE = "encoder.json"
 MERGES_FILE = "vocab.bpe"
-TEXTS_AT_ONCE = 256  # that a core encodes; handing over one small text at a time takes longer than encoding it
+STRETCH_CHARACTERS = 1 << 17  # that a core encodes at a time; handing over a small text takes longer than encoding it
+STRETCHES_AHEAD = 2  # for each core, so that none waits while the results are taken
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Tokenizer:
@@ -49,13 +55,41 @@ class Tokenizer:
 
     def encode_many(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of many texts, on all cores."""
-        waiting = list(texts)
-        stretches = [waiting[start : start + TEXTS_AT_ONCE] for start in range(0, len(waiting), TEXTS_AT_ONCE)]
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            return [ids for each in pool.map(self._encode_each, stretches) for ids in each]
+        return [ids.tolist() for ids in self.encode_arrays(texts)]
 
-    def _encode_each(self, texts: Sequence[str]) -> list[list[int]]:
-        return [self.encode(text) for text in texts]
+    def encode_arrays(self, texts: Iterable[str], with_end: bool = False) -> Iterator[np.ndarray]:
+        """Token ids of many texts, one after the other, on all cores.
+
+        Texts are read as they are needed: what is held are a few stretches of them, and the text that is given out.
+
+        Args:
+            with_end: whether each text's ids end with <|endoftext|>.
+        Shapes:  (tokens of the text,), read-only
+        Oracle:  encode, text by text
+        """
+        begun: list[np.ndarray] = []  # of a text that goes on in the next stretch
+        left_out = 0 if with_end else 1
+        for ids, ends in in_order_on_all_cores(self._encode_stretch, stretches(texts)):
+            start = 0
+            for end in ends:
+                own = ids[start : end - left_out]
+                yield np.concatenate([*begun, own]) if begun else own
+                begun, start = [], end
+            if start < len(ids):
+                begun.append(ids[start:])
+
+    def _encode_stretch(self, stretch: tuple[str, bool]) -> tuple[np.ndarray, list[int]]:
+        """Token ids of a stretch, and the places behind each <|endoftext|>."""
+        text, is_joined = stretch
+        if not is_joined:
+            ids = np.array([*self.encode(text), self.end_of_text_id], dtype=np.uint32)
+            return ids, [len(ids)]
+        try:
+            ids = self._encoding.encode_to_numpy(text, allowed_special={END_OF_TEXT})
+        except UnicodeEncodeError:  # half a character, for which `encode` has a replacement, too
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            ids = self._encoding.encode_to_numpy(text, allowed_special={END_OF_TEXT})
+        return ids, (np.flatnonzero(ids == self.end_of_text_id) + 1).tolist()
 
     def encode_bytes(self, data: bytes) -> list[int]:
         """Token ids of any bytes: what is not UTF-8 becomes single-byte tokens."""
@@ -145,6 +179,44 @@ class Tokenizer:
                 do="restore both, for example by running the tokenize stage again",
             )
         return tokenizer
+
+
+def stretches(texts: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The texts, each with <|endoftext|> behind it, in stretches that take about as long to encode.
+
+    Short texts are joined, long ones are cut where a pre-token ends in any case. A text in which <|endoftext|> stands
+    as plain text cannot be joined, and comes alone, without an end.
+
+    Returns: each stretch, and whether <|endoftext|> in it is the special token.
+    """
+    waiting: list[str] = []
+    size = 0
+    for text in texts:
+        if END_OF_TEXT in text:
+            yield "".join(waiting), True
+            yield text, False
+            waiting, size = [], 0
+            continue
+        for piece in cut_at_borders(text + END_OF_TEXT, STRETCH_CHARACTERS):
+            waiting.append(piece)
+            size += len(piece)
+            if size >= STRETCH_CHARACTERS:
+                yield "".join(waiting), True
+                waiting, size = [], 0
+    yield "".join(waiting), True
+
+
+def in_order_on_all_cores(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What `work` makes of each item, in the order of the items, of which only a few are read ahead."""
+    cores = os.cpu_count() or 1
+    running: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > cores * STRETCHES_AHEAD:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _visible(token: bytes) -> str:
