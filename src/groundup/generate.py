@@ -98,7 +98,7 @@ def generate(
     return written
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def stream(
     model: GPT,
     prompts: Sequence[Sequence[int]],

@@ -75,9 +75,21 @@ def test_generate_stops_before_a_text():
     assert output("generate", "The cat", "--tokens", "12", "--stop", stop) == whole[: whole.find(stop, 7)] + "\n"
 
 
+@pytest.mark.parametrize("command", [["generate", "The cat", "--temperature", "0"], ["chat"]])
+def test_what_is_written_in_bf16_is_written_by_rounded_weights(command, monkeypatch):
+    exact = output(*command, "--tokens", "40", given="one\n")
+    assert output(*command, "--tokens", "40", "--precision", "fp32", given="one\n") == exact
+    rounded = output(*command, "--tokens", "40", "--precision", "bf16", given="one\n")
+    assert rounded != exact
+    for hardware_has_it, expected in ((True, rounded), (False, exact)):
+        monkeypatch.setattr("groundup.train.precision.computes_bf16", lambda device, has=hardware_has_it: has)
+        assert output(*command, "--tokens", "40", "--precision", "auto", given="one\n") == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["generate", "a", "--precision", "fp8"], "Invalid value for '--precision'"),
         (["generate", "a", "--temperature", "-1"], "temperature and top_k must be 0 or more"),
         (["generate", "a", "--top-p", "0"], "top_p in (0, 1]"),
         (["generate", "a", "--tokens", "0"], "Invalid value for '--tokens'"),

@@ -159,6 +159,9 @@ class InferenceGPT:
             mask: zero where a query may look and -inf elsewhere, in the format of the products; None means causal.
         Shapes:  input_ids and positions (B, T), mask broadcast to (B, H, T, S) -> (B, V)
         """
+        assert cache.length == 0 or input_ids.shape[1] == 1 or mask is not None, (
+            "several tokens after others need a mask"
+        )
         # The sum is rounded, not its parts.
         x = (F.embedding(input_ids, self.token_embedding) + F.embedding(positions, self.position_embedding)).to(
             self.dtype
@@ -195,7 +198,7 @@ class _InferenceBlock:
         batch, tokens, d_model = x.shape
         together = self.query_key_value.of(self.attention_norm(x))  # shape: (B, T, 3C)
         # shape: (B, T, 3C) -> three of (B, H, T, D)
-        q, k, v = together.view(batch, tokens, 3, self.n_heads, d_model // self.n_heads).permute(2, 0, 3, 1, 4)
+        q, k, v = together.view(batch, tokens, 3, self.n_heads, d_model // self.n_heads).permute(2, 0, 3, 1, 4).unbind()
         new_keys.copy_(k)
         new_values.copy_(v)
         causal = mask is None and tokens > 1
