@@ -125,7 +125,7 @@ def stream(
             ]
         ).to(model.device)
         texts = {row: list(prompt) for row, prompt in enumerate(prompts)}
-        reader = _reader(model, precision, max_new_tokens, use_cache)
+        reader = _reader(model, precision, len(prompts), max_new_tokens, use_cache)
         for step in range(max_new_tokens):
             if not texts:
                 return
@@ -142,11 +142,12 @@ def stream(
         model.train(was_training)
 
 
-def _reader(model: GPT, precision: WritingPrecision, max_new_tokens: int, use_cache: bool) -> _Reader:
+def _reader(model: GPT, precision: WritingPrecision, n_texts: int, max_new_tokens: int, use_cache: bool) -> _Reader:
     """What reads for one call: the weights may be others by the next one."""
     dtype = torch.bfloat16 if precision == "bf16" else model.token_embedding.weight.dtype
     if use_cache:
-        return _CachedReader(InferenceGPT(model, dtype, packed=worth_packing(model, dtype, max_new_tokens)))
+        packed = worth_packing(model, dtype, n_texts, max_new_tokens)
+        return _CachedReader(InferenceGPT(model, dtype, packed=packed))
     return _WholeReader(model if precision == "fp32" else copy.deepcopy(model).to(dtype))
 
 

@@ -27,6 +27,7 @@ def always_packed(monkeypatch):
     """Tiny models are packed too, for texts of any length."""
     monkeypatch.setattr(inference, "PACKED_FROM_WIDTH", {torch.float32: 1, torch.bfloat16: 1})
     monkeypatch.setattr(inference, "PACKED_FROM_TOKENS", 1)
+    monkeypatch.setattr(inference, "PACKED_FROM_TEXTS", {"intel": 1, "other": 1})
 
 
 def scores_step_by_step(model: GPT, ids: torch.Tensor, dtype: torch.dtype, packed: bool) -> torch.Tensor:
@@ -136,7 +137,7 @@ def test_without_the_operators_it_writes_the_same(always_packed, monkeypatch):
     for name in ("PACK", "PACKED_PRODUCT"):
         with monkeypatch.context() as patch:
             patch.setattr(inference, name, None)
-            assert not worth_packing(model, torch.float32, 1000)
+            assert not worth_packing(model, torch.float32, 8, 1000)
             assert generate(model, PROMPTS, 20) == expected
             assert all(len(row) == 5 for row in generate(model, PROMPTS, 5, precision="bf16"))
 
@@ -151,16 +152,18 @@ def test_weights_that_changed_between_two_calls_are_read_anew(always_packed, pre
 
 
 @packing
-def test_weights_are_packed_where_it_pays():
+@pytest.mark.parametrize(("processor", "from_texts"), [("intel", 4), ("other", 1)])
+def test_weights_are_packed_where_it_pays(monkeypatch, processor, from_texts):
+    monkeypatch.setattr(inference, "_processor", lambda: processor)
     wide, narrow = tiny_gpt(d_model=768, n_layers=1), tiny_gpt()
-    assert worth_packing(wide, torch.float32, 200)
-    assert worth_packing(wide, torch.bfloat16, 200)
-    assert worth_packing(narrow, torch.bfloat16, 200)
-    assert not worth_packing(narrow, torch.float32, 200)
-    assert not worth_packing(wide, torch.float32, 1)
-    assert not worth_packing(wide, torch.float64, 200)
+    assert [worth_packing(wide, torch.float32, n, 200) for n in range(1, 6)] == [n >= from_texts for n in range(1, 6)]
+    assert worth_packing(wide, torch.bfloat16, 1, 200)
+    assert worth_packing(narrow, torch.bfloat16, 1, 200)
+    assert not worth_packing(narrow, torch.float32, 16, 200)
+    assert not worth_packing(wide, torch.float32, 16, 1)
+    assert not worth_packing(wide, torch.float64, 16, 200)
     with torch.device("meta"):
-        assert not worth_packing(GPT(wide.config), torch.float32, 200)
+        assert not worth_packing(GPT(wide.config), torch.float32, 16, 200)
 
 
 def test_rows_that_go_on_keep_their_keys_and_values():
