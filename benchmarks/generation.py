@@ -78,7 +78,7 @@ def groundup(shape: Shape) -> Write:
 
 
 def hugging_face(shape: Shape) -> Write:
-    """Its cache grows; the static one was slower here."""
+    """With the cache that grows: the static one was no faster here."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 

@@ -53,8 +53,9 @@ class KeyValueCache:
         dtype: torch.dtype,
     ) -> None:
         shape = (n_layers, batch_size, n_heads, capacity, d_head)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        # Memory that no token has reached yet is neither set nor read, so that it costs nothing.
+        self.keys = torch.empty(shape, device=device, dtype=dtype)
+        self.values = torch.empty(shape, device=device, dtype=dtype)
         self.capacity = capacity
         self.length = 0
 
