@@ -206,6 +206,13 @@ def _model_option(default: str) -> Any:
 def _sampling_options(temperature: float) -> Any:
     def decorate(function: Any) -> Any:
         for option in (
+            click.option(
+                "--precision",
+                type=click.Choice(["fp32", "bf16", "auto"]),
+                default="fp32",
+                show_default=True,
+                help="bf16: rounded weights, faster for large models; auto: bf16 where the hardware has it.",
+            ),
             click.option("--seed", type=int, default=0, show_default=True, help="The same seed writes the same text."),
             click.option("--top-p", type=float, default=1.0, show_default=True, help="The likeliest, so much."),
             click.option("--top-k", type=int, default=0, show_default=True, help="The k likeliest tokens; 0: all."),
@@ -215,6 +222,13 @@ def _sampling_options(temperature: float) -> Any:
         return function
 
     return decorate
+
+
+def _writing_precision(wanted: Any, device: Any) -> Any:
+    """What `auto` is on this machine."""
+    from groundup.train.precision import uses_bf16
+
+    return "bf16" if uses_bf16(wanted, device) else "fp32"
 
 
 @main.command()
@@ -234,6 +248,7 @@ def generate(
     top_k: int,
     top_p: float,
     seed: int,
+    precision: str,
 ) -> None:
     """Let a language model write on after PROMPT, or after what stands on standard input."""
     with _said():
@@ -244,13 +259,19 @@ def generate(
         text = _given(prompt)
         loaded, tokenizer, _ = load_model(model)
         ids = prompt_tokens(tokenizer, text, loaded.config.context_length)
+        how = {
+            "sampling": sampling,
+            "seed": seed,
+            "stops": stop,
+            "precision": _writing_precision(precision, loaded.device),
+        }
         if samples == 1:
             click.echo(text, nl=False)
-            for piece in written_text(loaded, tokenizer, ids, tokens, sampling=sampling, seed=seed, stops=stop):
+            for piece in written_text(loaded, tokenizer, ids, tokens, **how):
                 click.echo(piece, nl=False)
             click.echo()
             return
-        written = written_texts(loaded, tokenizer, ids, samples, tokens, sampling=sampling, seed=seed, stops=stop)
+        written = written_texts(loaded, tokenizer, ids, samples, tokens, **how)
         click.echo(f"\n{SAMPLES_END}\n".join(text + each for each in written))
 
 
@@ -266,7 +287,16 @@ def _given(argument: str | None) -> str:
 @click.option("--tokens", type=click.IntRange(min=1), default=100, show_default=True, help="Most tokens of an answer.")
 @click.option("--turns", type=click.IntRange(min=0), default=0, show_default=True, help="Earlier turns to read again.")
 @_sampling_options(temperature=0.0)
-def chat(model: Path, tokens: int, turns: int, temperature: float, top_k: int, top_p: float, seed: int) -> None:
+def chat(
+    model: Path,
+    tokens: int,
+    turns: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    precision: str,
+) -> None:
     """Talk to an instruction follower; /help tells its commands. Reads standard input, a line a question."""
     with _said():
         from groundup.train.checkpoint import load_model
@@ -274,7 +304,8 @@ def chat(model: Path, tokens: int, turns: int, temperature: float, top_k: int, t
 
         sampling = _sampling(temperature, top_k, top_p)
         loaded, tokenizer, _ = load_model(model)
-        talk = Chat(loaded, tokenizer, tokens, sampling, seed, turns)
+        writing_precision = _writing_precision(precision, loaded.device)
+        talk = Chat(loaded, tokenizer, tokens, sampling, seed, turns, writing_precision)
         in_terminal = sys.stdin.isatty()
         if in_terminal:
             import readline  # noqa: F401  # input() edits lines and knows the earlier ones once this is loaded

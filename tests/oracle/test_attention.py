@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from groundup.model.attention import PLAIN_ATTENTION_UP_TO, CausalSelfAttention, KeyValueCache, attend
+from groundup.model.attention import PLAIN_ATTENTION_UP_TO, CausalSelfAttention, attend
 from groundup.reference import attention as reference
 
 # float64 carries 16 digits; sums of up to 32 products of numbers near 1 lose two or three of them.
@@ -153,19 +153,6 @@ def test_multi_head_attention_with_a_mask_equals_head_after_head():
     )
     slow = reference.multi_head_attention(x, *weights, n_heads=2, mask=mask)
     torch.testing.assert_close(attention(x, mask=mask), slow, **EXACT)
-
-
-def test_a_cache_gives_each_new_token_what_reading_all_at_once_gives():
-    torch.manual_seed(0)
-    attention = CausalSelfAttention(8, 2, dropout=0.0, bias=True).double().eval()
-    x = torch.randn(3, 6, 8, dtype=torch.float64)
-    cache = KeyValueCache(1, 3, 2, capacity=6, d_head=4, device=x.device, dtype=x.dtype)
-    parts = []
-    with torch.no_grad():
-        for start, end in ((0, 3), (3, 4), (4, 5), (5, 6)):
-            parts.append(attention(x[:, start:end], cache=cache))
-            cache.advance(end - start)
-        torch.testing.assert_close(torch.cat(parts, dim=1), attention(x), **EXACT)
 
 
 def test_simple_attention_averages_by_likeness():

@@ -13,6 +13,7 @@ from helpers import tiny_gpt, trained_tokenizer
 from groundup.cli import main
 from groundup.model.gpt import GPTClassifier
 from groundup.train.checkpoint import save_model
+from groundup.use import writing
 
 TOKENIZER = trained_tokenizer()
 
@@ -75,9 +76,32 @@ def test_generate_stops_before_a_text():
     assert output("generate", "The cat", "--tokens", "12", "--stop", stop) == whole[: whole.find(stop, 7)] + "\n"
 
 
+@pytest.mark.parametrize("command", [["generate", "a"], ["generate", "a", "--samples", "2"], ["chat"]])
+def test_the_precision_of_the_weights_can_be_chosen(command, monkeypatch):
+    seen = []
+
+    def spying(name):
+        original = getattr(writing, name)
+
+        def spy(*given, precision, **how):
+            seen.append(precision)
+            return original(*given, precision=precision, **how)
+
+        monkeypatch.setattr(writing, name, spy)
+
+    spying("stream")
+    spying("generate")
+    for has_bf16 in (True, False):
+        monkeypatch.setattr("groundup.train.precision.computes_bf16", lambda device, has=has_bf16: has)
+        for precision in ([], ["--precision", "fp32"], ["--precision", "bf16"], ["--precision", "auto"]):
+            assert output(*command, "--tokens", "3", *precision, given="one\n")
+    assert seen == ["fp32", "fp32", "bf16", "bf16", "fp32", "fp32", "bf16", "fp32"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["generate", "a", "--precision", "fp8"], "Invalid value for '--precision'"),
         (["generate", "a", "--temperature", "-1"], "temperature and top_k must be 0 or more"),
         (["generate", "a", "--top-p", "0"], "top_p in (0, 1]"),
         (["generate", "a", "--tokens", "0"], "Invalid value for '--tokens'"),

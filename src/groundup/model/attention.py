@@ -1,6 +1,6 @@
-"""Causal multi-head self-attention, with the cache that makes generation cheap.
+"""Causal multi-head self-attention.
 
-Shape letters: B batch, T tokens (queries), S tokens (keys, the cached ones included), C d_model, H heads, D d_head.
+Shape letters: B batch, T tokens (queries), S tokens (keys), C d_model, H heads, D d_head.
 """
 
 import math
@@ -16,52 +16,6 @@ from groundup.model.layers import dropout as drop
 # Up to this many tokens, bf16 on a CPU trains faster through two plain batched products than through torch's flash
 # path, which gains nothing from bf16 there: 33 against 64 ms at 256, 161 against 204 at 512, 321 against 248 at 1024.
 PLAIN_ATTENTION_UP_TO = 768
-
-
-class KeyValueCache:
-    """Keys and values of the tokens already read, for every layer, in memory taken once.
-
-    Shapes:  keys, values (n_layers, B, H, capacity, D)
-    """
-
-    def __init__(
-        self,
-        n_layers: int,
-        batch_size: int,
-        n_heads: int,
-        capacity: int,
-        d_head: int,
-        *,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        shape = (n_layers, batch_size, n_heads, capacity, d_head)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.capacity = capacity
-        self.length = 0
-
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new tokens of one layer and give back all of that layer so far.
-
-        Shapes:  (B, H, T, D) -> (B, H, S, D)
-        """
-        end = self.length + keys.shape[2]
-        assert end <= self.capacity, "the cache was made too small for the tokens asked of it"
-        self.keys[layer, :, :, self.length : end] = keys
-        self.values[layer, :, :, self.length : end] = values
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-    def advance(self, n_tokens: int) -> None:
-        """Count tokens as read, once every layer has stored them."""
-        self.length += n_tokens
-
-    def keep_rows(self, rows: Tensor) -> None:
-        """Drop the sequences that are finished.
-
-        Shapes:  rows (B',) indices of those that go on
-        """
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
@@ -104,18 +58,13 @@ class CausalSelfAttention(nn.Module):
         self.weight_dropout = dropout
         self.dropout = Dropout(dropout)
 
-    def forward(
-        self, x: Tensor, *, layer: int = 0, cache: KeyValueCache | None = None, mask: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
         batch, tokens, d_model = x.shape
         # shape: (B, T, 3C) -> three of (B, H, T, D)
         q, k, v = (
             part.view(batch, tokens, self.n_heads, d_model // self.n_heads).transpose(1, 2)
             for part in self.query_key_value(x).split(d_model, dim=2)
         )
-        if cache is not None:
-            assert cache.length == 0 or tokens == 1 or mask is not None, "several tokens after a cache need a mask"
-            k, v = cache.append(layer, k, v)
         context = attend(q, k, v, mask, self.weight_dropout if self.training else 0.0)
         # shape: (B, H, T, D) -> (B, T, C), the heads side by side again
         context = context.transpose(1, 2).reshape(batch, tokens, d_model)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from groundup.config import LoraParams
-from groundup.model.attention import CausalSelfAttention, KeyValueCache
+from groundup.model.attention import CausalSelfAttention
 from groundup.model.layers import Dropout, FeedForward, LayerNorm
 from groundup.model.lora import add_lora
 
@@ -75,10 +75,8 @@ class Block(nn.Module):
         self.feed_forward_norm = LayerNorm(config.d_model, config.bias)
         self.feed_forward = FeedForward(config.d_model, config.dropout, config.bias)
 
-    def forward(
-        self, x: Tensor, *, layer: int = 0, cache: KeyValueCache | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), layer=layer, cache=cache, mask=mask)
+    def forward(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), mask=mask)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
     def of_last(self, x: Tensor, rows: Tensor, last: Tensor) -> Tensor:
@@ -132,34 +130,23 @@ class GPT(nn.Module):
         """Numbers that training may change, a tied head counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def features(
-        self,
-        input_ids: Tensor,
-        *,
-        positions: Tensor | None = None,
-        cache: KeyValueCache | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+    def features(self, input_ids: Tensor, *, positions: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """What the model knows at each token, after the final norm and before any head.
 
         Args:
-            positions: the place of each token in its text; None means 0, 1, 2 … after what the cache holds.
-            cache: keys and values of earlier tokens; the new ones are added to it.
+            positions: the place of each token in its text; None means 0, 1, 2 …
             mask: True where a query may look; None means causal.
-        Shapes:  input_ids and positions (B, T), mask broadcast to (B, H, T, S) -> (B, T, C)
+        Shapes:  input_ids and positions (B, T), mask broadcast to (B, H, T, T) -> (B, T, C)
         Raises:  ValueError if the tokens reach beyond the context length.
         """
-        start = 0 if cache is None else cache.length
-        end = start + input_ids.shape[1]
         if positions is None:
+            end = input_ids.shape[1]
             if end > self.config.context_length:
                 raise ValueError(f"{end} tokens are more than the context length {self.config.context_length}")
-            positions = torch.arange(start, end, device=input_ids.device)
+            positions = torch.arange(end, device=input_ids.device)
         x = self._embedded(input_ids, positions)
-        for layer, block in enumerate(self.blocks):
-            x = block(x, layer=layer, cache=cache, mask=mask)
-        if cache is not None:
-            cache.advance(input_ids.shape[1])
+        for block in self.blocks:
+            x = block(x, mask=mask)
         return self.final_norm(x)
 
     def _embedded(self, input_ids: Tensor, positions: Tensor) -> Tensor:
@@ -221,19 +208,6 @@ class GPT(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         return F.linear(self.features(input_ids), self.head_weight)
-
-    def new_cache(self, batch_size: int, capacity: int) -> KeyValueCache:
-        """An empty cache for `batch_size` sequences of up to `capacity` tokens."""
-        config = self.config
-        return KeyValueCache(
-            config.n_layers,
-            batch_size,
-            config.n_heads,
-            capacity,
-            config.d_model // config.n_heads,
-            device=self.device,
-            dtype=self.token_embedding.weight.dtype,
-        )
 
 
 class GPTClassifier(nn.Module):

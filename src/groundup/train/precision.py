@@ -79,7 +79,13 @@ def computes_bf16(device: torch.device) -> bool:
     )
 
 
+def uses_bf16(precision: Precision, device: torch.device) -> bool:
+    """Whether the wanted precision is bf16; `auto` takes it where the hardware has it."""
+    return precision == "bf16" or (precision == "auto" and computes_bf16(device))
+
+
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
     """A context in which products and the shortcut run in the wanted precision; weights and losses stay in fp32."""
-    use_bf16 = precision == "bf16" or (precision == "auto" and computes_bf16(device))
-    return torch.autocast(device.type, dtype=torch.bfloat16) if use_bf16 else contextlib.nullcontext()
+    if not uses_bf16(precision, device):
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)

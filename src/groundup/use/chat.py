@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from groundup.data.instructions import format_prompt, history_tokens
 from groundup.errors import GroundupError
-from groundup.generate import Sampling
+from groundup.generate import Sampling, WritingPrecision
 from groundup.model.gpt import GPT
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.use.writing import written_text
@@ -29,6 +29,7 @@ class Chat:
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
     turns: int = 0
+    precision: WritingPrecision = "fp32"
     said: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, question: str) -> Iterator[str]:
@@ -41,6 +42,7 @@ class Chat:
             self.max_new_tokens,
             sampling=self.sampling,
             seed=self.seed + len(self.said),
+            precision=self.precision,
         ):
             pieces.append(piece)
             yield piece

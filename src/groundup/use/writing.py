@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Iterator, Sequence
 
-from groundup.generate import Sampling, generate, stream
+from groundup.generate import Sampling, WritingPrecision, generate, stream
 from groundup.model.gpt import GPT
 from groundup.tokenizer.encoding import Tokenizer
 
@@ -61,10 +61,19 @@ def written_text(
     sampling: Sampling,
     seed: int,
     stops: Sequence[str] = (),
+    precision: WritingPrecision = "fp32",
 ) -> Iterator[str]:
     """What the model writes after a prompt, in pieces, as they come."""
     text = TextSoFar(tokenizer, stops)
-    for new in stream(model, [prompt], max_new_tokens, sampling=sampling, stop_id=tokenizer.end_of_text_id, seed=seed):
+    for new in stream(
+        model,
+        [prompt],
+        max_new_tokens,
+        sampling=sampling,
+        stop_id=tokenizer.end_of_text_id,
+        seed=seed,
+        precision=precision,
+    ):
         yield text.add(new[0])
         if text.stopped:
             return
@@ -81,10 +90,17 @@ def written_texts(
     sampling: Sampling,
     seed: int,
     stops: Sequence[str] = (),
+    precision: WritingPrecision = "fp32",
 ) -> list[str]:
     """Several texts after one prompt, written side by side; the first is the one that `written_text` gives."""
     samples = generate(
-        model, [prompt] * n_samples, max_new_tokens, sampling=sampling, stop_id=tokenizer.end_of_text_id, seed=seed
+        model,
+        [prompt] * n_samples,
+        max_new_tokens,
+        sampling=sampling,
+        stop_id=tokenizer.end_of_text_id,
+        seed=seed,
+        precision=precision,
     )
     texts = []
     for sample in samples:
