@@ -71,10 +71,10 @@ def on_side(placings: Sequence[Placing], side: Side) -> Iterator[tuple[int, Plac
 
 def read_side(folder: Path, placings: Sequence[Placing], side: Side, tokenizer: Tokenizer) -> SideTexts:
     """Read back the side that was written: a cut document passage by passage, others whole."""
-    tokens, numbers = TokenFile(folder), array("Q")
+    tokens, numbers = TokenFile(folder, tokenizer), array("Q")
     size_bytes = 0
     for document, (_, placing) in enumerate(on_side(placings, side)):
-        pieces = tokens.text(document, tokenizer)
+        pieces = tokens.text(document)
         for text in placing.split(pieces) if isinstance(placing, Cut) else ["".join(pieces)]:
             size_bytes += len(text.encode())
             numbers.append(passage_number(text) if isinstance(placing, Cut) else text_number(normalise(text)))

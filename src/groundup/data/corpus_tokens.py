@@ -18,7 +18,7 @@ from groundup.files import FileParts, decoded, read_json_objects, write_json_obj
 from groundup.tokenizer.encoding import Tokenizer
 
 DOCUMENTS_FILE = "documents.json"
-BLOCK_TOKENS = 1 << 18  # that are read at a time
+BLOCK_TOKENS = 1 << 14  # that are read at a time; as many as a core has room for beside it
 
 
 def encoded(texts: Iterable[Iterable[str]], tokenizer: Tokenizer) -> Iterator[np.ndarray]:
@@ -62,11 +62,12 @@ class TokenFile:
     Raises: GroundupError if the store is missing or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
         store = TokenStore.load(folder)
         path = folder / TOKENS_FILE
         self.offsets, self._dtype = store.offsets, store.tokens.dtype
         self._file, self._start = FileParts(path), path.stat().st_size - store.tokens.nbytes
+        self._spelled = np.array([*tokenizer.vocabulary, b""], dtype=object)  # <|endoftext|> spells nothing
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -85,9 +86,12 @@ class TokenFile:
         """
         return self._blocks(0, int(self.offsets[-1]))
 
-    def text(self, index: int, tokenizer: Tokenizer) -> Iterator[str]:
-        """The text of a document, in pieces."""
-        return decoded(tokenizer.decode_bytes(block.tolist()) for block in self.document(index))
+    def text(self, index: int) -> Iterator[str]:
+        """The text of a document, in pieces.
+
+        Oracle:  Tokenizer.decode
+        """
+        return decoded(b"".join(self._spelled[block].tolist()) for block in self.document(index))
 
     def _blocks(self, start: int, end: int) -> Iterator[np.ndarray]:
         size = self._dtype.itemsize
@@ -100,7 +104,7 @@ class TokenCorpus:
     """Documents that come back from their tokens, each when it is asked for."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
-        self.tokens, self._tokenizer = TokenFile(folder), tokenizer
+        self._tokens = TokenFile(folder, tokenizer)
         self._sources: list[str] = []
         self._whole, self._bits = bytearray(), array("d")
         for fact in read_json_objects(folder / DOCUMENTS_FILE):
@@ -108,7 +112,7 @@ class TokenCorpus:
             self._sources.append(sys.intern(fact["source"]))
             self._whole.append(fact["whole_source"])
             self._bits.append(math.nan if bits is None else bits)
-        if len(self._whole) != len(self.tokens):
+        if len(self._whole) != len(self._tokens):
             raise GroundupError(
                 f"{folder}: {DOCUMENTS_FILE} does not fit the token arrays", do="remove the folder and run `dvc repro`"
             )
@@ -120,7 +124,7 @@ class TokenCorpus:
         bits = self._bits[index]
         return Document(
             self._sources[index],
-            partial(self.tokens.text, index, self._tokenizer),
+            partial(self._tokens.text, index),
             bool(self._whole[index]),
             None if math.isnan(bits) else bits,
         )

@@ -141,7 +141,7 @@ def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, 
 
 
 def _token_counts(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
-    tokens = TokenFile(folder)
+    tokens = TokenFile(folder, tokenizer)
     n_tokens = int(tokens.offsets[-1])
     n_bytes = sum(int(tokenizer.token_lengths[block].sum()) for block in tokens.blocks())
     return {
@@ -206,7 +206,7 @@ def _write_corpus_sides(
     raw: RawData, plan: SidePlan, split: SplitParams, tokens_folder: Path, folder: Path, tokenizer: Tokenizer
 ) -> dict[Side, SideTexts]:
     """Write the sides of the corpus; what they hold is read back from them."""
-    tokens = TokenFile(tokens_folder)
+    tokens = TokenFile(tokens_folder, tokenizer)
     found = {}
     for side in SIDES:
         added = _added_texts(raw, plan, split) if side == "train" else []
