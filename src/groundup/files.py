@@ -85,7 +85,7 @@ def read_json_objects(path: Path) -> Iterator[dict[str, Any]]:
             if not line.startswith(b" "):  # a bracket around all of the objects
                 continue
             lines.append(line)
-            if line.startswith(b"  }"):
+            if line.startswith((b"  }", b"  {}")):
                 yield _json_object(b"".join(lines), path)
                 lines.clear()
     if lines:

@@ -18,9 +18,8 @@ from groundup.data.split import SIDES, Row, Side, fill, normalise, place_of
 # A passage that stands again on another side of one long document counts as a leak from this many words on; shorter
 # ones ("Enter a Messenger.") recur by nature and teach nothing.
 PASSAGE_WORDS = 8
-DIGEST_BYTES = 16  # of a document after `normalise`: no two that differ will ever share one
+DIGEST_BYTES = 16  # of a document: no two that differ will ever share one
 NUMBER_BYTES = 8  # of the digest of a passage, of which there are many more than documents
-PLACE_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,11 @@ def _assign_whole(documents: Documents, shares: Sequence[float], seed: int) -> t
     _, kept = np.unique(read.places, return_index=True)
     _, group_of, sizes = np.unique(read.digests[kept], return_inverse=True, return_counts=True)
     in_order = _places_of_groups(documents, read, kept, group_of, sizes).argsort()
-    side_of = dict(zip(in_order.tolist(), fill(sizes[in_order].tolist(), shares), strict=True))
+    chosen = np.empty(len(sizes), np.int8)
+    chosen[in_order] = [SIDES.index(side) for side in fill(sizes[in_order].tolist(), shares)]
     sides: list[Placing] = [None] * len(documents)
-    for index, group in zip(read.indices[kept].tolist(), group_of.tolist(), strict=True):
-        sides[index] = side_of[group]
+    for index, side in zip(read.indices[kept], chosen[group_of], strict=True):
+        sides[index] = SIDES[side]
     return sides, np.unique(read.numbers[read.numbers > 0])
 
 
@@ -102,7 +102,8 @@ def _assign_whole(documents: Documents, shares: Sequence[float], seed: int) -> t
 class _Read:
     """What is held of each document that is not to be cut.
 
-    Shapes:  all (n_documents,): where it stands among all, its place in the order, digest, and number as a passage
+    Shapes:  all (n_documents,): where it stands among all, its place in the order, the digest of its normalised
+        text, and its number as a passage
     """
 
     indices: np.ndarray
@@ -119,12 +120,12 @@ def _read_through(documents: Documents, seed: int) -> _Read:
             text = document.text
             normal = normalise(text)
             indices.append(index)
-            places += place_of(Row(text), seed)
+            places += place_of(Row(text), seed)[:DIGEST_BYTES]
             digests += _digest(normal)
             numbers.append(text_number(normal) if _is_long_enough(normal) else 0)
     return _Read(
         np.frombuffer(indices, np.int64),
-        np.frombuffer(places, f"S{PLACE_BYTES}"),
+        np.frombuffer(places, f"S{DIGEST_BYTES}"),
         np.frombuffer(digests, f"S{DIGEST_BYTES}"),
         np.frombuffer(numbers, np.uint64),
     )
