@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from groundup.data import corpus
 from groundup.data.corpus import Document, JoinedCorpus, read_documents
 from groundup.errors import GroundupError
 
@@ -52,6 +53,13 @@ def test_separators_at_the_ends_and_in_a_row_make_no_documents(tmp_path):
 def test_end_of_text_inside_a_line_separates_nothing(tmp_path, line):
     path = written(tmp_path, "a.txt", f"One.\n{line}Two.\n")
     assert texts_of(path) == [f"One.\n{line}Two.\n"]
+
+
+def test_end_of_text_behind_a_stretch_of_a_long_line_separates_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "LINE_BYTES", 20)
+    text = "x" * 40 + "<|endoftext|>\n"
+    path = written(tmp_path, "a.txt", f"{text}<|endoftext|>\n{text}")
+    assert texts_of(path) == [text, text]
 
 
 @pytest.mark.parametrize("text", ["<|endoftext|>\n", "<|endoftext|>\n \n<|endoftext|>"])

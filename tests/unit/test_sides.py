@@ -16,7 +16,7 @@ from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.sides import make_tokenizer, plan_sides, read_tokens, train_texts, write_sides, write_tokens
 from groundup.data.split import SIDES
 from groundup.data.split_corpus import Cut, passages_on_side
-from groundup.data.token_store import TokenStore
+from groundup.data.token_store import SURPRISAL_FILE, TokenStore
 from groundup.errors import GroundupError
 from groundup.tokenizer.bpe import byte_alphabet
 from groundup.tokenizer.encoding import Tokenizer
@@ -265,6 +265,37 @@ def test_what_is_added_to_the_corpus_is_the_train_side_only(raw, tokens, written
     assert not outside & set(added)
     for side in ("validation", "test"):
         assert contents(tmp_path / "corpus" / side) == contents(written[0] / "corpus" / side)
+
+
+def test_a_text_that_the_corpus_keeps_for_another_side_is_not_added(raw, bytes_only, tmp_path):
+    split = split_params(add_to_corpus=("messages",))
+    added = train_texts(raw, plan_sides(raw, split, 1), ["messages"])
+    notes = [Document("notes", text.upper(), whole_source=False) for text in added]
+    write_tokens(dataclasses.replace(raw, documents=notes), bytes_only, tmp_path / "tokens")
+    write_sides(tmp_path / "tokens", tmp_path / "sides", split, 1)
+    texts = {}
+    for side in SIDES:
+        store = TokenStore.load(tmp_path / "sides" / "corpus" / side)
+        texts[side] = [bytes_only.decode(store[n].tolist()).upper() for n in range(len(store))]
+    assert sorted(set(texts["train"])) == sorted(texts["train"][: len(texts["train"]) // 2])
+    assert not set(texts["train"]) & {*texts["validation"], *texts["test"]}
+
+
+@pytest.mark.parametrize(
+    ("unknown", "added", "written"), [(False, (), True), (True, (), False), (False, ("messages",), False)]
+)
+def test_bits_are_written_where_they_are_known_of_all_texts(raw, bytes_only, tmp_path, unknown, added, written):
+    notes = [Document("notes", paragraph(number), False, surprisal_bits=number / 2) for number in range(20)]
+    if unknown:
+        notes = [*notes, *(Document("others", paragraph(number), False) for number in range(20, 50))]
+    write_tokens(dataclasses.replace(raw, documents=notes), bytes_only, tmp_path / "tokens")
+    write_sides(tmp_path / "tokens", tmp_path / "sides", split_params(add_to_corpus=added), 1)
+    path = tmp_path / "sides" / "corpus" / "train" / SURPRISAL_FILE
+    assert path.exists() == written
+    if written:
+        store = TokenStore.load(path.parent)
+        bits_of = {note.text: note.surprisal_bits for note in notes}
+        assert np.load(path).tolist() == [bits_of[bytes_only.decode(store[n].tolist())] for n in range(len(store))]
 
 
 def leaking(monkeypatch, texts, side):

@@ -21,6 +21,14 @@ def test_documents_have_the_sides_that_their_texts_have_as_rows(texts, seed):
     assert assign_documents(documents, SHARES, seed) == assign([Row(text) for text in texts], SHARES, seed)
 
 
+def test_a_group_has_the_place_of_its_smallest_text_in_any_order():
+    """ "tea" and "TEA" stay together; where they go, the smaller of them says."""
+    texts = [f"tea {chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(60)]
+    for order in ([*texts, *map(str.upper, texts)], [*map(str.upper, texts), *texts]):
+        documents = [Document("a", text, whole_source=False) for text in order]
+        assert assign_documents(documents, SHARES, 1) == assign([Row(text) for text in order], SHARES, 1)
+
+
 def test_long_documents_among_others_change_no_side():
     texts = [f"{paragraph(number)} {number % 3}" for number in range(30)]
     others = [Document("a", text, whole_source=False) for text in texts]
