@@ -3,7 +3,6 @@
 import re
 from itertools import accumulate, pairwise
 
-import numpy as np
 import pytest
 from data_helpers import seeded, story
 from hypothesis import given
@@ -42,7 +41,7 @@ def paragraphs_of_all(text):
 def cut_at_paragraphs(text, shares):
     """The passages of each part of a text."""
     found = list(paragraphs([text]) if has_paragraphs([text], len(shares)) else lines([text]))
-    ends = np.cumsum([len(passage.encode()) for passage in found])
+    ends = list(accumulate(len(passage.encode()) for passage in found))
     return [found[start:end] for start, end in pairwise(bounds_of_shares(ends, shares))]
 
 

@@ -84,8 +84,8 @@ def read_side(folder: Path, placings: Sequence[Placing], side: Side, tokenizer: 
 
 def count_shared(sides: Mapping[Side, SideTexts]) -> int:
     """Texts that stand on more than one side, once for each side too many."""
-    _, counts = np.unique(np.concatenate([found.numbers for found in sides.values()]), return_counts=True)
-    return int((counts - 1).sum())
+    numbers = np.concatenate([found.numbers for found in sides.values()])
+    return len(numbers) - len(np.unique(numbers))
 
 
 def numbers_of_passages(documents: Documents, placings: Sequence[Placing], sides: Sequence[Side]) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Cutting a text into passages while it is read: nothing here holds more of a text than a piece and a passage."""
 
 import re
-from collections.abc import Iterable, Iterator
-
-import numpy as np
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 
 from groundup.tokenizer.encoding import BORDER
 
@@ -66,16 +65,19 @@ def encodable(pieces: Iterable[str]) -> Iterator[tuple[str, bool]]:
     yield "".join(held), True
 
 
-def bounds_of_shares(ends: np.ndarray, shares: tuple[float, ...]) -> tuple[int, ...]:
+def bounds_of_shares(ends: Sequence[int], shares: Sequence[float]) -> tuple[int, ...]:
     """Where a long document is cut: at the passage ends nearest to the wanted shares of its bytes.
 
     Args:
         ends: bytes up to the end of each passage.
-    Shapes:  (n_passages,) -> one more than there are shares: passages from bound to bound are a part
+    Returns: one bound more than there are shares; the passages from bound to bound are a part.
     """
     cuts, reached = [0], 0.0
     for share in shares[:-1]:
         reached += share
-        nearest = int(np.abs(ends - reached * int(ends[-1])).argmin())
+        wanted = reached * ends[-1]
+        behind = bisect_left(ends, wanted)
+        neighbours = range(max(0, behind - 1), min(behind + 1, len(ends)))
+        nearest = min(neighbours, key=lambda passage: abs(ends[passage] - wanted))
         cuts.append(max(cuts[-1], nearest + 1))
     return (*cuts, len(ends))

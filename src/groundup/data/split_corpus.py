@@ -76,7 +76,7 @@ def assign_documents(documents: Documents, shares: Sequence[float], seed: int) -
     long = [index for index, document in enumerate(documents) if document.whole_source]
     placings, seen = _assign_whole(documents, shares, seed)
     for index in long:
-        placings[index], seen = _cut(documents[index], tuple(shares), seen)
+        placings[index], seen = _cut(documents[index], shares, seen)
     return placings
 
 
@@ -149,26 +149,34 @@ def _places_of_groups(
     return places
 
 
-def _cut(document: Document, shares: tuple[float, ...], seen: np.ndarray) -> tuple[Cut, np.ndarray]:
+def _cut(document: Document, shares: Sequence[float], seen: np.ndarray) -> tuple[Cut, np.ndarray]:
     """How a long document is cut, and the numbers of the passages seen up to its end, sorted.
 
     Args:
         seen: numbers of the passages of documents before it, sorted.
     """
     by_lines = not has_paragraphs(document.pieces(), at_least=len(shares))
-    ends, numbers = array("q"), array("Q")
-    size_bytes = 0
-    for passage in lines(document.pieces()) if by_lines else paragraphs(document.pieces()):
-        size_bytes += len(passage.encode())
-        ends.append(size_bytes)
-        numbers.append(passage_number(passage))
-    bounds = bounds_of_shares(np.frombuffer(ends, np.int64), shares)
-    kept = np.ones(len(ends), dtype=bool)
+    bounds, numbers = _read_passages(lines(document.pieces()) if by_lines else paragraphs(document.pieces()), shares)
+    kept = np.ones(len(numbers), dtype=bool)
     for start, end in pairwise(bounds):
-        part = np.frombuffer(numbers, np.uint64)[start:end]
+        part = numbers[start:end]
         kept[start:end] = ~_stand_in(seen, part)
         seen = np.union1d(seen, part[part > 0])
     return Cut(by_lines, bounds, kept.tobytes()), seen
+
+
+def _read_passages(passages: Iterable[str], shares: Sequence[float]) -> tuple[tuple[int, ...], np.ndarray]:
+    """The bounds of the parts, and the number of each passage.
+
+    Shapes:  -> (n_shares + 1,), (n_passages,)
+    """
+    ends, numbers = array("q"), array("Q")
+    size_bytes = 0
+    for passage in passages:
+        size_bytes += len(passage.encode())
+        ends.append(size_bytes)
+        numbers.append(passage_number(passage))
+    return bounds_of_shares(ends, shares), np.frombuffer(numbers, np.uint64)
 
 
 def _stand_in(ordered: np.ndarray, numbers: np.ndarray) -> np.ndarray:
