@@ -7,11 +7,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from groundup.errors import GroundupError
+
+BLOCK_BYTES = 1 << 20  # of a file that are held at a time
 
 
 @contextlib.contextmanager
@@ -56,6 +59,51 @@ def write_text_atomically(path: Path, text: str) -> None:
 def write_json_atomically(path: Path, value: Any) -> None:
     """Write indented JSON with a final newline; NaN and infinity are refused, since JSON has neither."""
     write_text_atomically(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_json_objects_atomically(path: Path, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Write what `write_json_atomically` writes of a list of objects, while holding one of them at a time."""
+    with file_written_atomically(path) as file:
+        before = "[\n  "
+        for value in objects:
+            text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write((before + text.replace("\n", "\n  ")).encode())
+            before = ",\n  "
+        file.write(b"[]\n" if before.startswith("[") else b"\n]\n")
+
+
+def read_json_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects that `write_json_objects_atomically` wrote, one at a time.
+
+    Raises: GroundupError if the file is missing, or is no such list.
+    """
+    if not path.is_file():
+        raise missing_file(path)
+    lines: list[bytes] = []
+    with path.open("rb") as file:
+        for line in file:
+            if not line.startswith(b" "):  # a bracket around all of the objects
+                continue
+            lines.append(line)
+            if line.startswith((b"  }", b"  {}")):
+                yield _json_object(b"".join(lines), path)
+                lines.clear()
+    if lines:
+        raise _damaged(path)
+
+
+def _json_object(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(data.rstrip(b",\n"))
+    except ValueError:
+        raise _damaged(path) from None
+    if not isinstance(value, dict):
+        raise _damaged(path)
+    return value
+
+
+def _damaged(path: Path) -> GroundupError:
+    return GroundupError(f"{path}: a damaged list", do="remove the folder and run `dvc repro`")
 
 
 def read_json(path: Path) -> Any:
@@ -129,23 +177,79 @@ def read_utf8(path: Path) -> str:
 
     Raises: GroundupError if the file is missing, empty or not UTF-8.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise missing_file(path) from None
-    if not data.removeprefix(codecs.BOM_UTF8).strip():
+    check_utf8(path)
+    return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def check_utf8(path: Path) -> None:
+    """Read a file through, a block at a time.
+
+    Raises: GroundupError if the file is missing, empty or not UTF-8.
+    """
+    if not path.exists():
+        raise missing_file(path)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, empty = 1, True
+    with path.open("rb") as file:
+        blocks = iter(lambda: file.read(BLOCK_BYTES), b"")
+        try:
+            for number, block in enumerate(blocks):
+                decoder.decode(block)
+                line += block.count(b"\n")
+                empty = empty and not (block if number else block.removeprefix(codecs.BOM_UTF8)).strip()
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            line += error.object[: error.start].count(b"\n")
+            raise GroundupError(
+                f"{path}: line {line} is not UTF-8 text",
+                got=f"byte 0x{error.object[error.start]:02x}",
+                allowed="UTF-8",
+                do=f"convert it, for example `iconv -f latin1 -t utf-8 {path}`",
+            ) from None
+    if empty:
         raise GroundupError(f"{path}: the file is empty", do="give a file with text in it")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise GroundupError(
-            f"{path}: line {line} is not UTF-8 text",
-            got=f"byte 0x{data[error.start]:02x}",
-            allowed="UTF-8",
-            do=f"convert it, for example `iconv -f latin1 -t utf-8 {path}`",
-        ) from None
-    return text.replace("\r\n", "\n")
+
+
+class FileParts:
+    """A file that is read where and when it is asked for; it is closed when nobody can ask any more.
+
+    Raises: GroundupError if the file is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("rb")
+        except FileNotFoundError:
+            raise missing_file(path) from None
+        weakref.finalize(self, self._file.close)
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes of a part."""
+        self._file.seek(start)
+        return self._file.read(end - start)
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes of a part, some at a time."""
+        for place in range(start, end, BLOCK_BYTES):
+            yield self.read(place, min(place + BLOCK_BYTES, end))
+
+
+def decoded(blocks: Iterable[bytes]) -> Iterator[str]:
+    """The text of UTF-8 bytes that come in blocks, which may end within a character."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for block in blocks:
+        yield decoder.decode(block)
+    yield decoder.decode(b"", final=True)
+
+
+def with_plain_line_ends(pieces: Iterable[str]) -> Iterator[str]:
+    """The text of the pieces, line endings made `\\n`."""
+    held = ""  # a line ending may stand on both sides of a border
+    for piece in pieces:
+        text = held + piece
+        held = "\r" if text.endswith("\r") else ""
+        yield text.removesuffix(held).replace("\r\n", "\n")
+    yield held
 
 
 def whole_characters(text: str, where: str) -> str:

@@ -8,15 +8,21 @@ import os
 import pytest
 from data_helpers import contents, hidden_files
 
+from groundup import files
 from groundup.errors import GroundupError
 from groundup.files import (
+    FileParts,
+    decoded,
     folder_written_atomically,
     read_json,
+    read_json_objects,
     read_utf8,
     replace_folder,
     sha256_of_file,
+    with_plain_line_ends,
     write_bytes_atomically,
     write_json_atomically,
+    write_json_objects_atomically,
     write_text_atomically,
 )
 
@@ -220,3 +226,60 @@ def test_json_written_twice_is_the_same_bytes(tmp_path):
         write_json_atomically(tmp_path / name, {"z": 1, "a": [0.1]})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert json.loads((tmp_path / "a").read_bytes()) == {"z": 1, "a": [0.1]}
+
+
+@pytest.mark.parametrize(
+    "values", [[], [{}], [{"a": 1.5, "b": None}, {"ü": "x\n  }\n", "c": [1, {"d": []}]}, {"e": {}}]]
+)
+def test_objects_written_one_by_one_are_the_bytes_of_the_list(tmp_path, values):
+    write_json_atomically(tmp_path / "list", values)
+    write_json_objects_atomically(tmp_path / "objects", iter(values))
+    assert (tmp_path / "objects").read_bytes() == (tmp_path / "list").read_bytes()
+    assert list(read_json_objects(tmp_path / "objects")) == values
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data.replace(b":", b"", 1)])
+def test_a_damaged_list_of_objects_is_refused_in_one_line(tmp_path, damage):
+    write_json_objects_atomically(tmp_path / "a", [{"b": 1}, {"b": 2}])
+    (tmp_path / "a").write_bytes(damage((tmp_path / "a").read_bytes()))
+    with pytest.raises(GroundupError, match=r"a: a damaged list.*dvc repro"):
+        list(read_json_objects(tmp_path / "a"))
+
+
+def test_a_missing_list_of_objects_is_named(tmp_path):
+    with pytest.raises(GroundupError, match="no such file"):
+        list(read_json_objects(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_a_part_of_a_file_is_its_text_whatever_the_blocks_are(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(files, "BLOCK_BYTES", size)
+    text = "ä漢🙂\r\n\r\r\nb\r"
+    (tmp_path / "a").write_bytes(b"before" + text.encode() + b"behind")
+    parts = FileParts(tmp_path / "a")
+    blocks = list(parts.blocks(6, 6 + len(text.encode())))
+    assert max(map(len, blocks)) <= size
+    assert "".join(decoded(blocks)) == text
+    assert "".join(with_plain_line_ends(decoded(blocks))) == text.replace("\r\n", "\n")
+
+
+def test_a_file_is_closed_when_nobody_can_ask_for_its_parts(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    parts = FileParts(tmp_path / "a")
+    assert parts.read(1, 3) == b"bc"
+    file = parts._file
+    del parts
+    assert file.closed
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_a_byte_that_is_not_utf8_is_named_by_its_line_wherever_the_blocks_end(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(files, "BLOCK_BYTES", size)
+    for data, said in (
+        (b"one\nt\xc3\xbc\n\nthr\xfce\n", r"line 4 .* 0xfc"),
+        (b"one\ntw\xe6\xbc", r"line 2 .* 0xe6"),
+        (b"\xef\xbb\xbfone\ntw\xc3\n", r"line 2 .* 0xc3"),
+    ):
+        (tmp_path / "a").write_bytes(data)
+        with pytest.raises(GroundupError, match=said):
+            read_utf8(tmp_path / "a")

@@ -1,6 +1,7 @@
 """tokenize and split agree: the vocabulary learns from the train side only, and the sides hold what was planned."""
 
 import dataclasses
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,13 +15,19 @@ from groundup.data.raw import RawData
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.sides import make_tokenizer, plan_sides, read_tokens, train_texts, write_sides, write_tokens
 from groundup.data.split import SIDES
-from groundup.data.token_store import TokenStore
+from groundup.data.split_corpus import Cut, passages_on_side
+from groundup.data.token_store import SURPRISAL_FILE, TokenStore
 from groundup.errors import GroundupError
 from groundup.tokenizer.bpe import byte_alphabet
 from groundup.tokenizer.encoding import Tokenizer
 
 KINDS = ("corpus", "messages", "instructions")
 SPLIT = split_params()
+
+
+def of_side(raw, plan, side):
+    """The passages that a side has of the first document."""
+    return list(passages_on_side(raw.documents[0], plan.documents[0], side))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +78,7 @@ def test_instructions_of_one_question_stay_on_one_side(raw):
 
 def test_train_texts_are_those_of_the_kinds_asked_for(raw):
     plan = plan_sides(raw, SPLIT, 1)
-    assert "".join(train_texts(raw, plan, ["corpus"])) == "".join(plan.documents[0]["train"])
+    assert "".join(train_texts(raw, plan, ["corpus"])) == "".join(of_side(raw, plan, "train"))
     assert raw.documents[0].text.startswith("".join(train_texts(raw, plan, ["corpus"])))
     wanted = [row.text for row, side in zip(raw.messages, plan.messages, strict=True) if side == "train"]
     assert list(train_texts(raw, plan, ["messages"])) == wanted
@@ -88,7 +95,7 @@ def test_train_texts_are_those_of_the_kinds_asked_for(raw):
 def test_the_vocabulary_does_not_depend_on_text_outside_the_train_side(raw, tmp_path, side):
     params = tokenize_params(train_on=KINDS, vocab_size=320)
     plan = plan_sides(raw, SPLIT, 1)
-    passages = plan.documents[0]
+    passages = {each: of_side(raw, plan, each) for each in SIDES}
     text = "".join(
         # The same number of bytes, so that the cuts stay where they are.
         "".join(passages[each]).translate(str.maketrans("aeiot", "zqxjk")) if each == side else "".join(passages[each])
@@ -131,7 +138,7 @@ def test_gpt2_is_loaded_from_its_files_not_trained(raw, bytes_only, tmp_path):
 
 def test_tokens_come_back_as_the_texts_they_were_made_of(raw, tokens):
     found, tokenizer = read_tokens(tokens)
-    assert found == raw
+    assert dataclasses.replace(found, documents=list(found.documents)) == raw
     assert tokenizer.vocab_size == 300
 
 
@@ -142,7 +149,8 @@ def test_odd_texts_survive_tokens_and_rows(bytes_only, tmp_path):
         [Instruction("q\n\nr", "", "ä\u2029")],
     )
     write_tokens(raw, bytes_only, tmp_path)
-    assert read_tokens(tmp_path)[0] == raw
+    found, _ = read_tokens(tmp_path)
+    assert dataclasses.replace(found, documents=list(found.documents)) == raw
 
 
 def test_every_text_ends_with_one_end_of_text_token(tokens):
@@ -210,7 +218,7 @@ def test_the_sides_of_the_corpus_are_those_of_the_plan_and_the_vocabulary(raw, t
     for side in SIDES:
         store = TokenStore.load(folder / "corpus" / side)
         assert len(store) == 1
-        assert tokenizer.decode(store[0].tolist()) == "".join(plan.documents[0][side])
+        assert tokenizer.decode(store[0].tolist()) == "".join(of_side(raw, plan, side))
         assert store[0][-1] == tokenizer.end_of_text_id
     train = tokenizer.decode(TokenStore.load(folder / "corpus" / "train").tokens.tolist())
     assert train == "".join(train_texts(raw, plan, ["corpus"]))
@@ -259,6 +267,37 @@ def test_what_is_added_to_the_corpus_is_the_train_side_only(raw, tokens, written
         assert contents(tmp_path / "corpus" / side) == contents(written[0] / "corpus" / side)
 
 
+def test_a_text_that_the_corpus_keeps_for_another_side_is_not_added(raw, bytes_only, tmp_path):
+    split = split_params(add_to_corpus=("messages",))
+    added = train_texts(raw, plan_sides(raw, split, 1), ["messages"])
+    notes = [Document("notes", text.upper(), whole_source=False) for text in added]
+    write_tokens(dataclasses.replace(raw, documents=notes), bytes_only, tmp_path / "tokens")
+    write_sides(tmp_path / "tokens", tmp_path / "sides", split, 1)
+    texts = {}
+    for side in SIDES:
+        store = TokenStore.load(tmp_path / "sides" / "corpus" / side)
+        texts[side] = [bytes_only.decode(store[n].tolist()).upper() for n in range(len(store))]
+    assert sorted(set(texts["train"])) == sorted(texts["train"][: len(texts["train"]) // 2])
+    assert not set(texts["train"]) & {*texts["validation"], *texts["test"]}
+
+
+@pytest.mark.parametrize(
+    ("unknown", "added", "written"), [(False, (), True), (True, (), False), (False, ("messages",), False)]
+)
+def test_bits_are_written_where_they_are_known_of_all_texts(raw, bytes_only, tmp_path, unknown, added, written):
+    notes = [Document("notes", paragraph(number), False, surprisal_bits=number / 2) for number in range(20)]
+    if unknown:
+        notes = [*notes, *(Document("others", paragraph(number), False) for number in range(20, 50))]
+    write_tokens(dataclasses.replace(raw, documents=notes), bytes_only, tmp_path / "tokens")
+    write_sides(tmp_path / "tokens", tmp_path / "sides", split_params(add_to_corpus=added), 1)
+    path = tmp_path / "sides" / "corpus" / "train" / SURPRISAL_FILE
+    assert path.exists() == written
+    if written:
+        store = TokenStore.load(path.parent)
+        bits_of = {note.text: note.surprisal_bits for note in notes}
+        assert np.load(path).tolist() == [bits_of[bytes_only.decode(store[n].tolist())] for n in range(len(store))]
+
+
 def leaking(monkeypatch, texts, side):
     """Make the split put one more row, of a kind that is found by its texts, on another side."""
     honest = sides_module.assign
@@ -301,9 +340,13 @@ def test_a_passage_on_two_sides_of_the_corpus_is_refused(raw, bytes_only, tmp_pa
     write_tokens(raw, bytes_only, tmp_path / "tokens")
     honest = sides_module.assign_documents
 
+    class Leaking(Cut):
+        def passages(self, document, side):
+            first = list(super().passages(document, "train"))[:1] if side == "test" else []
+            return chain(first, super().passages(document, side))
+
     def assign_documents(documents, shares, seed):
-        (cut,) = honest(documents, shares, seed)
-        return [{**cut, "test": cut["test"] + cut["train"][:1]}]
+        return [Leaking(**vars(cut)) for cut in honest(documents, shares, seed)]
 
     monkeypatch.setattr(sides_module, "assign_documents", assign_documents)
     with pytest.raises(GroundupError, match="1 exact, 0 near"):

@@ -1,26 +1,23 @@
 """Which text goes to which side: leak-free, complete, stratified, exact, and the same in any order of the rows."""
 
 import random
+import re
 from collections import Counter, defaultdict
 from fractions import Fraction
 from itertools import combinations, pairwise
 
 import pytest
-from data_helpers import messages, paragraph, seeded, story
+from data_helpers import messages, seeded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.data.corpus import Document
 from groundup.data.split import (
-    PASSAGE_WORDS,
     SIDES,
     Row,
     assign,
-    assign_documents,
     count_leaks,
     fill,
     normalise,
-    passage_key,
     similar_pairs,
     word_pairs,
 )
@@ -245,60 +242,13 @@ def test_word_pairs_mark_the_ends_and_ignore_punctuation():
 
 def test_normalise_takes_away_case_digits_and_space_only():
     assert normalise("  Call 0800\n\tNOW, Straße ") == "call 0000 now, strasse"
+    assert normalise("  Call 1234567890\n\tNOW ") == "call 0000000000 now"
 
 
-def whole(text):
-    return Document("a", text, whole_source=True)
-
-
-def test_a_cut_document_keeps_its_order_and_loses_nothing():
-    text = story(60)
-    (cut,) = assign_documents([whole(text)], SHARES, 1)
-    assert "".join(passage for side in SIDES for passage in cut[side]) == text
-    assert all(cut[side] for side in SIDES)
-
-
-def test_a_passage_that_stands_again_later_is_left_out_there():
-    repeated = paragraph(0) + "\n\n"
-    text = repeated + "".join(paragraph(n) + "\n\n" for n in range(1, 40)) + repeated.upper() + paragraph(41)
-    (cut,) = assign_documents([whole(text)], SHARES, 1)
-    assert cut["train"][0] == repeated
-    assert not any(passage.upper() == repeated.upper() for side in SIDES[1:] for passage in cut[side])
-    assert cut["test"][-1] == paragraph(41)
-    kept = sum(len(cut[side]) for side in SIDES)
-    assert kept == 41
-
-
-def test_short_lines_may_recur_on_every_side():
-    text = "".join(f"Enter a Messenger.\n\n{paragraph(n)}\n\n" for n in range(30))
-    (cut,) = assign_documents([whole(text)], SHARES, 1)
-    assert all("Enter a Messenger.\n\n" in cut[side] for side in SIDES)
-
-
-def test_a_passage_counts_from_so_many_words_on():
-    words = " ".join("word" for _ in range(PASSAGE_WORDS))
-    assert passage_key(words) == words
-    assert passage_key(words.rpartition(" ")[0]) == ""
-
-
-def test_a_passage_of_another_file_is_left_out_too():
-    first, second = story(30), story(30)
-    cuts = assign_documents([whole(first), whole(second)], SHARES, 1)
-    assert "".join(passage for side in SIDES for passage in cuts[0][side]) == first
-    assert [passage for side in SIDES for passage in cuts[1][side]] == []
-
-
-def test_documents_of_one_file_go_to_a_side_whole_and_copies_once():
-    documents = [Document("a", f"{paragraph(n)}\n\n{paragraph(n + 100)}", whole_source=False) for n in range(20)]
-    documents.append(documents[3])
-    cuts = assign_documents(documents, SHARES, 1)
-    assert cuts[-1] == {}
-    sides = []
-    for document, cut in zip(documents[:-1], cuts[:-1], strict=True):
-        ((side, passages),) = cut.items()
-        assert passages == [document.text]
-        sides.append(side)
-    assert Counter(sides) == {"train": 14, "validation": 4, "test": 2}
+def test_normalise_knows_the_digits_and_spaces_of_all_scripts():
+    every = [chr(code) for code in range(0x110000)]
+    for text in (*every, "".join(f"a{character}b " for character in every)):
+        assert normalise(text) == re.sub(r"\s+", " ", re.sub(r"\d", "0", text.casefold())).strip()
 
 
 def test_a_planted_exact_leak_is_counted():

@@ -1,5 +1,6 @@
 """Bringing every wanted file to `data/raw/`: fetched, generated, or from the user's own folder."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from groundup.data.raw import MANIFEST_FILE, Kind, RawFile, count_rows
 from groundup.data.sample.make import make_sample
 from groundup.data.weights import bring_weights
 from groundup.errors import GroundupError
-from groundup.files import sha256_of_file, write_bytes_atomically, write_json_atomically
+from groundup.files import file_written_atomically, sha256_of_file, write_json_atomically
 
 
 def wanted_files(data: DataParams, tokenizer: str) -> list[tuple[Kind, str]]:
@@ -107,5 +108,6 @@ def _take_own(kind: Kind, name: str, folder: Path) -> RawFile:
     rows = count_rows(kind, path)
     target = folder / kind / path.name
     _refuse_second(kind, target)
-    write_bytes_atomically(target, path.read_bytes())
+    with path.open("rb") as own, file_written_atomically(target) as file:
+        shutil.copyfileobj(own, file)
     return RawFile(kind, name, f"{kind}/{path.name}", "your own", target.stat().st_size, sha256_of_file(target), rows)

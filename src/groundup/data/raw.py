@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from groundup.data.corpus import Document, read_documents
+from groundup.data.corpus import Documents, JoinedCorpus, read_documents
 from groundup.data.instructions import Instruction, read_instructions
 from groundup.data.messages import Message, read_messages
 from groundup.errors import GroundupError
@@ -30,9 +30,9 @@ class RawFile:
 
 @dataclass(frozen=True)
 class RawData:
-    """The three kinds of text, read."""
+    """The three kinds of text; the documents, of which there may be many, are read when they are asked for."""
 
-    documents: list[Document]
+    documents: Documents
     messages: list[Message]
     instructions: list[Instruction]
 
@@ -60,12 +60,9 @@ def read_raw(folder: Path) -> RawData:
             f"{folder / MANIFEST_FILE}: not a list of files", do="remove the folder and run `dvc repro`"
         ) from None
     return RawData(
-        documents=[
-            document
-            for file in files
-            if file.kind == "corpus"
-            for document in read_documents(folder / file.file, file.name)
-        ],
+        documents=JoinedCorpus(
+            [read_documents(folder / file.file, file.name) for file in files if file.kind == "corpus"]
+        ),
         messages=[row for file in files if file.kind == "messages" for row in read_messages(folder / file.file)],
         instructions=[
             row for file in files if file.kind == "instructions" for row in read_instructions(folder / file.file)

@@ -7,33 +7,34 @@ Both stages ask `plan_sides` which text goes where. It depends on the texts and 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from groundup.config import SplitParams, TextKind, TokenizeParams
-from groundup.data.corpus import Document
+from groundup.data.corpus_sides import SideTexts, count_shared, numbers_of_passages, read_side, write_corpus_side
+from groundup.data.corpus_tokens import TokenCorpus, TokenFile, write_corpus
 from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction, format_prompt, history_tokens
 from groundup.data.messages import Message
 from groundup.data.raw import RawData
 from groundup.data.rows import ROWS_FILE, read_rows, write_rows
-from groundup.data.split import SIDES, Row, Side, assign, assign_documents, count_leaks, normalise, passage_key
-from groundup.data.token_store import SURPRISAL_FILE, TokenStore, save_array, write_token_store
+from groundup.data.split import SIDES, Row, Side, assign, count_leaks, normalise
+from groundup.data.split_corpus import Placing, assign_documents, passages_on_side, text_number
+from groundup.data.token_store import TokenStore, save_array, write_token_store
 from groundup.errors import GroundupError
-from groundup.files import read_json, write_json_atomically
 from groundup.tokenizer.bpe import train_bpe
 from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE, Tokenizer
 
 TOKENIZER_FOLDER = "tokenizer"
-DOCUMENTS_FILE = "documents.json"
 
 
 @dataclass(frozen=True)
 class SidePlan:
-    """For each document its passages by side, for each message and instruction its side (None: a copy, left out)."""
+    """For each document where it goes, for each message and instruction its side (None: a copy, left out)."""
 
-    documents: list[dict[Side, list[str]]]
+    documents: list[Placing]
     messages: list[Side | None]
     instructions: list[Side | None]
 
@@ -60,8 +61,8 @@ def _question(row: Instruction) -> str:
 def train_texts(raw: RawData, plan: SidePlan, kinds: Sequence[TextKind]) -> Iterator[str]:
     """The texts of the train side, of the kinds that are asked for."""
     if "corpus" in kinds:
-        for passages in plan.documents:
-            yield from passages.get("train", [])
+        for document, placing in zip(raw.documents, plan.documents, strict=True):
+            yield from passages_on_side(document, placing, "train")
     if "messages" in kinds:
         yield from (row.text for row, side in zip(raw.messages, plan.messages, strict=True) if side == "train")
     if "instructions" in kinds:
@@ -115,16 +116,10 @@ def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, 
     size, end = tokenizer.vocab_size, [tokenizer.end_of_text_id]
     tokenizer.save(folder / TOKENIZER_FOLDER)
 
-    corpus = folder / "corpus"
-    documents = [ids + end for ids in tokenizer.encode_many(document.text for document in raw.documents)]
-    stores = {"corpus": write_token_store(corpus, documents, size)}
-    write_json_atomically(
-        corpus / DOCUMENTS_FILE,
-        [{name: value for name, value in vars(document).items() if name != "text"} for document in raw.documents],
-    )
+    write_corpus(folder / "corpus", raw.documents, tokenizer)
 
     messages = [ids + end for ids in tokenizer.encode_many(row.text for row in raw.messages)]
-    stores["messages"] = write_token_store(folder / "messages", messages, size)
+    write_token_store(folder / "messages", messages, size)
     write_rows(folder / "messages" / ROWS_FILE, [vars(row) for row in raw.messages])
 
     # Prompt and answer are encoded apart: what the model reads before it answers then has the same tokens in
@@ -136,32 +131,32 @@ def write_tokens(raw: RawData, tokenizer: Tokenizer, folder: Path) -> dict[str, 
     ]
     answers = tokenizer.encode_many(row.output for row in raw.instructions)
     pairs = [prompt + answer + end for prompt, answer in zip(prompts, answers, strict=True)]
-    stores["instructions"] = write_token_store(folder / "instructions", pairs, size)
+    write_token_store(folder / "instructions", pairs, size)
     write_rows(folder / "instructions" / ROWS_FILE, [row.as_row() for row in raw.instructions])
     save_array(
         folder / "instructions" / PROMPT_LENGTHS_FILE, np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     )
 
-    return {"vocab_size": size} | {kind: _token_counts(store, tokenizer) for kind, store in stores.items()}
+    return {"vocab_size": size} | {kind: _token_counts(folder / kind, tokenizer) for kind in get_args(TextKind)}
 
 
-def _token_counts(store: TokenStore, tokenizer: Tokenizer) -> dict[str, Any]:
-    n_bytes = int(tokenizer.token_lengths[store.tokens].sum())
+def _token_counts(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
+    tokens = TokenFile(folder, tokenizer)
+    n_tokens = int(tokens.offsets[-1])
+    n_bytes = sum(int(tokenizer.token_lengths[block].sum()) for block in tokens.blocks())
     return {
-        "documents": len(store),
-        "tokens": len(store.tokens),
-        "bytes_per_token": round(n_bytes / max(1, len(store.tokens)), 4),
-        "longest": int(store.lengths.max(initial=0)),
+        "documents": len(tokens),
+        "tokens": n_tokens,
+        "bytes_per_token": round(n_bytes / max(1, n_tokens), 4),
+        "longest": int(np.diff(tokens.offsets).max(initial=0)),
     }
 
 
 def read_tokens(folder: Path) -> tuple[RawData, Tokenizer]:
     """The texts that `write_tokens` encoded, and the tokenizer; the corpus comes back from its tokens alone."""
     tokenizer = Tokenizer.load(folder / TOKENIZER_FOLDER)
-    corpus = TokenStore.load(folder / "corpus")
-    facts = read_json(folder / "corpus" / DOCUMENTS_FILE)
     raw = RawData(
-        documents=[Document(text=tokenizer.decode(corpus[index].tolist()), **fact) for index, fact in enumerate(facts)],
+        documents=TokenCorpus(folder / "corpus", tokenizer),
         messages=[Message(**row) for row in read_rows(folder / "messages" / ROWS_FILE)],
         instructions=[Instruction.from_row(row) for row in read_rows(folder / "instructions" / ROWS_FILE)],
     )
@@ -176,39 +171,18 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
     """
     raw, tokenizer = read_tokens(tokens_folder)
     plan = plan_sides(raw, split, seed)
-    texts: dict[TextKind, dict[Side, list[str]]] = {
-        "corpus": {side: [] for side in SIDES},
-        "messages": _by_side([row.text for row in raw.messages], plan.messages),
-        "instructions": _by_side([_question(row) for row in raw.instructions], plan.instructions),
-    }
-    for side in SIDES:
-        passages = [document.get(side, []) for document in plan.documents]
-        # A cut document is compared passage by passage, others whole.
-        for document, parts in zip(raw.documents, passages, strict=True):
-            texts["corpus"][side] += [passage_key(part) for part in parts] if document.whole_source else parts
-        side_texts = ["".join(parts) for parts in passages if parts]
-        if side == "train":
-            side_texts += _added_texts(raw, plan, split)
-        ids = tokenizer.encode_many(side_texts)
-        write_token_store(
-            folder / "corpus" / side, [[*document, tokenizer.end_of_text_id] for document in ids], tokenizer.vocab_size
-        )
-        _write_surprisal(
-            folder / "corpus" / side,
-            [document for document, parts in zip(raw.documents, passages, strict=True) if parts],
-            n_texts=len(ids),
-        )
+    corpus = _write_corpus_sides(raw, plan, split, tokens_folder / "corpus", folder / "corpus", tokenizer)
     for kind, sides in (("messages", plan.messages), ("instructions", plan.instructions)):
         _write_rows_by_side(tokens_folder / kind, folder / kind, sides, tokenizer.vocab_size)
 
-    report = _leakage_report(texts, raw, plan, split.near_duplicate_similarity)
-    for text_kind, by_side in texts.items():
-        found = plan.documents if text_kind == "corpus" else [by_side]
-        empty = [side for side in SIDES if not any(each.get(side) for each in found)]
+    report = _leakage_report(corpus, raw, plan, split.near_duplicate_similarity)
+    for text_kind in get_args(TextKind):
+        n_texts = report[text_kind]["texts"]
+        empty = [side for side in SIDES if not n_texts[side]]
         if empty:
             raise GroundupError(
                 f"split: {text_kind} has too little text for its {' and '.join(empty)} side",
-                got=f"{sum(len(rows) for rows in by_side.values())} texts",
+                got=f"{sum(n_texts.values())} texts",
                 allowed="at least one text a side",
                 do="add text, raise split.near_duplicate_similarity, or change split.train, split.validation and "
                 "split.test",
@@ -224,32 +198,31 @@ def write_sides(tokens_folder: Path, folder: Path, split: SplitParams, seed: int
     report["messages"]["copies_left_out"] = plan.messages.count(None)
     report["messages"]["shares"] = _label_shares(raw, plan)
     report["instructions"]["copies_left_out"] = plan.instructions.count(None)
-    report["corpus"]["bytes"] = {
-        side: sum(len(part.encode()) for document in plan.documents for part in document.get(side, []))
-        for side in SIDES
-    }
+    report["corpus"]["bytes"] = {side: corpus[side].size_bytes for side in SIDES}
     return report
 
 
-def _write_surprisal(folder: Path, documents: Sequence[Document], n_texts: int) -> None:
-    """Write the bits of each text of a side, if they are known of all of them.
-
-    Shapes:  (n_texts,), in the order of the token store
-    """
-    known = [document.surprisal_bits for document in documents if document.surprisal_bits is not None]
-    if known and len(known) == n_texts and not any(document.whole_source for document in documents):
-        save_array(folder / SURPRISAL_FILE, np.array(known, dtype=np.float64))
+def _write_corpus_sides(
+    raw: RawData, plan: SidePlan, split: SplitParams, tokens_folder: Path, folder: Path, tokenizer: Tokenizer
+) -> dict[Side, SideTexts]:
+    """Write the sides of the corpus; what they hold is read back from them."""
+    tokens = TokenFile(tokens_folder, tokenizer)
+    found = {}
+    for side in SIDES:
+        added = _added_texts(raw, plan, split) if side == "train" else []
+        write_corpus_side(folder / side, raw.documents, tokens, plan.documents, side, added, tokenizer)
+        found[side] = read_side(folder / side, plan.documents, side, tokenizer)
+    return found
 
 
 def _added_texts(raw: RawData, plan: SidePlan, split: SplitParams) -> list[str]:
     """Train texts of other kinds that pretraining reads too, without any that the corpus keeps for its other sides."""
-    kept = {
-        normalise(part)
-        for document in plan.documents
-        for side in ("validation", "test")
-        for part in document.get(side, [])
-    }
-    return [text for text in train_texts(raw, plan, split.add_to_corpus) if normalise(text) not in kept]
+    if not split.add_to_corpus:
+        return []
+    texts = list(train_texts(raw, plan, split.add_to_corpus))
+    kept = numbers_of_passages(raw.documents, plan.documents, ("validation", "test"))
+    numbers = np.array([text_number(normalise(text)) for text in texts], dtype=np.uint64)
+    return list(compress(texts, ~np.isin(numbers, kept)))
 
 
 def _by_side(texts: list[str], sides: list[Side | None]) -> dict[Side, list[str]]:
@@ -268,31 +241,40 @@ def _write_rows_by_side(source: Path, target: Path, sides: list[Side | None], vo
             save_array(target / side / PROMPT_LENGTHS_FILE, np.load(prompt_lengths)[chosen])
 
 
-def _leakage_report(
-    texts: dict[TextKind, dict[Side, list[str]]], raw: RawData, plan: SidePlan, similarity: float
-) -> dict[str, Any]:
+def _leakage_report(corpus: dict[Side, SideTexts], raw: RawData, plan: SidePlan, similarity: float) -> dict[str, Any]:
     """Leaks of each kind and in all; near duplicates are looked for where the split groups them."""
+    messages = _by_side([row.text for row in raw.messages], plan.messages)
+    questions = [_question(row) for row in raw.instructions]
+    instructions = _by_side(questions, plan.instructions)
     ungrouped = _by_side(
-        [_question(row) for row in raw.instructions],
-        [None if row.group else side for row, side in zip(raw.instructions, plan.instructions, strict=True)],
+        questions, [None if row.group else side for row, side in zip(raw.instructions, plan.instructions, strict=True)]
     )
-    report: dict[str, Any] = {"leaks": 0, "near_leaks": 0}
-    for kind, sides in texts.items():
-        exact, _ = count_leaks(sides)
-        _, near = count_leaks(ungrouped if kind == "instructions" else sides, 1.0 if kind == "corpus" else similarity)
-        report["leaks"] += exact
-        report["near_leaks"] += near
-        report[kind] = {
-            "leaks": exact,
-            "near_leaks": near,
-            "texts": {side: len(sides[side]) for side in SIDES},
-        }
+    report: dict[str, Any] = {
+        "leaks": 0,
+        "near_leaks": 0,
+        "corpus": _leaks(count_shared(corpus), 0, {side: corpus[side].n_texts for side in SIDES}),
+        "messages": _leaks(*count_leaks(messages, similarity), _counts(messages)),
+        "instructions": _leaks(
+            count_leaks(instructions)[0], count_leaks(ungrouped, similarity)[1], _counts(instructions)
+        ),
+    }
+    for kind in get_args(TextKind):
+        report["leaks"] += report[kind]["leaks"]
+        report["near_leaks"] += report[kind]["near_leaks"]
     sides_of: defaultdict[str, set[Side]] = defaultdict(set)
     for row, given in zip(raw.instructions, plan.instructions, strict=True):
         if row.group and given:
             sides_of[row.group].add(given)
     report["instructions"]["group_leaks"] = sum(len(found) > 1 for found in sides_of.values())
     return report
+
+
+def _leaks(exact: int, near: int, n_texts: dict[Side, int]) -> dict[str, Any]:
+    return {"leaks": exact, "near_leaks": near, "texts": n_texts}
+
+
+def _counts(texts: dict[Side, list[str]]) -> dict[Side, int]:
+    return {side: len(texts[side]) for side in SIDES}
 
 
 def _label_shares(raw: RawData, plan: SidePlan) -> dict[str, dict[str, float]]:
