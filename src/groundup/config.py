@@ -30,7 +30,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 TextKind = Literal["corpus", "messages", "instructions"]
 Trainable = Literal["head", "last_block", "last_two_blocks", "all", "lora"]
 InitialWeights = Literal["gpt2", "copying"]
-FastPath = Literal["plain_attention", "fused_gate", "fused_loss", "kept_memory", "frozen_trunk", "early_batches"]
+FastPath = Literal[
+    "plain_attention", "fused_gate", "fused_loss", "kept_memory", "frozen_trunk", "packed_weights", "early_batches"
+]
 LoraTarget = Literal["query_key_value", "project", "widen", "narrow"]
 
 

@@ -12,7 +12,8 @@ from helpers import CPU, classifier_settings, labelled_rows, pretrain_settings, 
 
 from groundup import fast_paths
 from groundup.config import FastPath
-from groundup.model import attention, layers, loss
+from groundup.generate import generate
+from groundup.model import attention, inference, layers, loss
 from groundup.model.gpt import GPTClassifier, choose_trainable
 from groundup.tasks import classify
 from groundup.tasks.language import LanguageTask
@@ -70,12 +71,20 @@ def batches_of_a_gpu(monkeypatch):
     on_device(np.zeros(3), GPU)
 
 
+def writing(monkeypatch):
+    monkeypatch.setattr(inference, "PACK", gives_up)
+    monkeypatch.setitem(inference.PACKED_FROM_WIDTH, torch.bfloat16, 1)
+    monkeypatch.setattr(inference, "PACKED_PRODUCT", inference.PACKED_PRODUCT or gives_up)
+    generate(tiny_gpt(), [[1, 2]], inference.PACKED_FROM_TOKENS, precision="bf16")
+
+
 @pytest.mark.parametrize(
     ("path", "way"),
     [
         ("plain_attention", attention_in_bf16),
         ("fused_gate", gate_in_bf16),
         ("fused_loss", loss_of_features),
+        ("packed_weights", writing),
         ("early_batches", batches_of_a_gpu),
     ],
 )

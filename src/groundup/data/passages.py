@@ -4,7 +4,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from groundup.tokenizer.encoding import BORDER
+from groundup.tokenizer.bpe import BORDER
 
 PARAGRAPH_BORDER = re.compile(r"(?<=\n\n)(?=[^\n])")
 # The last place where a pre-token begins, whatever stands behind.

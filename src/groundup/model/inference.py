@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from groundup.fast_paths import taken
 from groundup.model.gpt import GPT, Block
 from groundup.model.layers import LayerNorm, gelu
 
@@ -135,7 +136,8 @@ class _Packed:
 
 def worth_packing(model: GPT, dtype: torch.dtype, n_texts: int, max_new_tokens: int) -> bool:
     """Whether packed weights save more time than packing them takes, where they can be packed at all."""
-    if PACK is None or PACKED_PRODUCT is None or model.device.type != "cpu" or dtype not in PACKED_FROM_WIDTH:
+    can = PACK is not None and PACKED_PRODUCT is not None and model.device.type == "cpu" and taken("packed_weights")
+    if not can or dtype not in PACKED_FROM_WIDTH:
         return False
     texts = PACKED_FROM_TEXTS[_processor()] if dtype == torch.float32 else 1
     return (

@@ -14,6 +14,7 @@ from groundup.data.instructions import PROMPT_LENGTHS_FILE, Instruction
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
+from groundup.fast_paths import taken
 from groundup.files import missing_file
 from groundup.generate import generate
 from groundup.model.gpt import GPT, choose_trainable, set_dropout
@@ -23,6 +24,7 @@ from groundup.seeding import numpy_generator, seed_torch
 from groundup.tasks.frozen_trunk import FrozenTrunk, fits
 from groundup.tasks.language import TokenBatch
 from groundup.tokenizer.encoding import Tokenizer
+from groundup.train.device import on_device
 from groundup.train.loop import Observer, Outcome, train
 from groundup.train.resume import Keeper
 
@@ -113,8 +115,8 @@ def instruction_batch(
     if len(bins) < len(chosen):
         positions, mask = (each.to(device) for each in _own_texts_only(lengths, bins))
     return InstructionBatch(
-        torch.from_numpy(_laid(inputs, bins, fill=0)).to(device),
-        torch.from_numpy(_laid(targets, bins, fill=IGNORE_INDEX)).to(device),
+        on_device(_laid(inputs, bins, fill=0), device),
+        on_device(_laid(targets, bins, fill=IGNORE_INDEX), device),
         n_targets=sum(int((each != IGNORE_INDEX).sum()) for each in targets),
         n_tokens=sum(lengths),
         bins=[chosen[each] for each in bins],
@@ -189,7 +191,7 @@ class InstructTask:
 
     def _frozen(self, model: GPT, side: str) -> FrozenTrunk | None:
         """What the frozen part of a model makes of a side; None if there is none, or if it is another each time."""
-        if self.settings.dropout or not model.n_frozen_blocks:
+        if self.settings.dropout or not model.n_frozen_blocks or not taken("frozen_trunk"):
             return None
         if self._frozen_model is not model:
             self._frozen_model, self._frozen_sides = model, {}
