@@ -115,7 +115,7 @@ def test_a_text_may_be_cut_at_every_border(text):
 
 
 @settings(ALWAYS_THE_SAME, max_examples=300)
-@given(st.lists(st.lists(st.sampled_from(PARTS[:-2]), max_size=12).map("".join), max_size=4), st.integers(0, 5))
+@given(st.lists(st.lists(st.sampled_from(PARTS[:-2]), max_size=12).map("".join), max_size=4), st.integers(1, 5))
 def test_pre_tokens_are_counted_as_the_pattern_cuts_the_whole_texts(texts, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bpe, "CHUNKS_AT_ONCE", at_once)
