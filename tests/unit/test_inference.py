@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import LORA, tiny_gpt
 
-from groundup.generate import Sampling, generate
+from groundup.generate import Sampling, generate, next_tokens
 from groundup.model import inference
 from groundup.model.gpt import GPT
 from groundup.model.inference import InferenceGPT, KeyValueCache, worth_packing
@@ -129,6 +129,23 @@ def test_bf16_writes_nearly_what_the_model_in_bf16_writes(always_packed, monkeyp
     # Two roundings apart, of 20 choices among 31 scores that differ by several per cent, a few may swap.
     equal = sum(a == b for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True))
     assert equal >= 16
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_bf16_computes_in_bf16_and_leaves_the_model_as_it_is(monkeypatch, use_cache):
+    seen = []
+
+    def spy(scores, *rest):
+        seen.append(scores.dtype)
+        return next_tokens(scores, *rest)
+
+    monkeypatch.setattr("groundup.generate.next_tokens", spy)
+    model = tiny_gpt(seed=1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for precision in ("bf16", "fp32"):
+        generate(model, PROMPTS, 1, precision=precision, use_cache=use_cache)
+    assert seen == [torch.bfloat16, torch.float32]
+    torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
 
 
 def test_without_the_operators_it_writes_the_same(always_packed, monkeypatch):
