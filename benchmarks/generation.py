@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from machine import in_a_process, write_results
@@ -64,11 +64,11 @@ def random_model(shape: Shape) -> Any:
 
 
 def groundup(shape: Shape) -> Write:
-    from groundup.config import RuntimeParams
+    from groundup.config import load_params
     from groundup.generate import generate
     from groundup.train.precision import prepare_runtime
 
-    prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+    prepare_runtime(replace(load_params().runtime, device="cpu"))
     model = random_model(shape)
 
     def write(prompts: list[list[int]], n_tokens: int, precision: str) -> list[list[int]]:

@@ -120,12 +120,12 @@ def model_of(case: Case) -> Any:
 
 def measured(way: str, case: Case) -> dict[str, float]:
     """Tokens a second, padding not counted, and the share that is padding, of a second epoch in this process."""
-    from groundup.config import RuntimeParams
+    from groundup.config import load_params
     from groundup.train.optimizer import make_optimizer
     from groundup.train.precision import autocast, prepare_runtime
     from groundup.train.step import training_step
 
-    device = prepare_runtime(RuntimeParams(device="cpu", threads=0, checkpoint_interval_s=30.0))
+    device = prepare_runtime(replace(load_params().runtime, device="cpu"))
     task, model = task_of(case, *WAYS[way]), model_of(case)
     optimizer, precision = make_optimizer(model, task.settings), autocast("auto", device)
     model.train()

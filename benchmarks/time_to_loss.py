@@ -1,6 +1,6 @@
 """How long until a validation loss on tinyshakespeare: this project beside a `transformers` GPT-2 with AdamW.
 
-Usage: python benchmarks/time_to_loss.py [--seeds 1 2 3] [--peer_s 180] [--ours_s 60 90] [--tune]
+Usage: python benchmarks/time_to_loss.py [--seeds 1 2 3] [--peer_s 180] [--ours_s 30 45] [--tune]
 
 Both train the same shape on the same tokens for a given time, the learning rate following the share of that time that
 is spent, so each is at its best when its time is over. The peer has three minutes; ours has fractions of that, each a
@@ -27,9 +27,9 @@ VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS = 1024, 256, 192, 6, 6
 TRAIN_SHARE = 0.9
 WARM_UP_SHARE = 0.05
 UNTIMED_STEPS = 2  # the first steps take memory and pack weights
-PEER = {"learning_rate": 2e-3, "batch_size": 8}
+PEER = {"learning_rate": 4e-3, "batch_size": 8}
 OURS = {"learning_rate": 1e-2, "batch_size": 8}
-RATES_OF_THE_PEER = (1e-3, 2e-3, 4e-3)
+RATES_OF_THE_PEER = (2e-3, 4e-3, 8e-3)
 
 # A step at a learning rate, and the mean loss over rows of tokens.
 Step = Callable[[Any, float], None]
@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--peer_s", type=float, default=180.0)
-    parser.add_argument("--ours_s", type=float, nargs="+", default=[60.0, 90.0])
+    parser.add_argument("--ours_s", type=float, nargs="+", default=[30.0, 45.0])
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--way", choices=WAYS, help="train one way in this process")
     parser.add_argument("--rate", type=float)
