@@ -27,9 +27,9 @@ VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS = 1024, 256, 192, 6, 6
 TRAIN_SHARE = 0.9
 WARM_UP_SHARE = 0.05
 UNTIMED_STEPS = 2  # the first steps take memory and pack weights
-PEER = {"learning_rate": 4e-3, "batch_size": 8}
+PEER = {"learning_rate": 2e-3, "batch_size": 8}
 OURS = {"learning_rate": 1e-2, "batch_size": 8}
-RATES_OF_THE_PEER = (2e-3, 4e-3, 8e-3)
+RATES_OF_THE_PEER = (1e-3, 2e-3, 4e-3, 8e-3)
 
 # A step at a learning rate, and the mean loss over rows of tokens.
 Step = Callable[[Any, float], None]
