@@ -187,6 +187,13 @@ def test_of_a_tied_head_nothing_is_kept_since_the_embedding_trains_with_it(instr
     fine_tune(follower(tie_weights=True), task, task.settings, seed=0)
 
 
+def test_of_instructions_nothing_is_kept_if_that_is_turned_off(instructions, monkeypatch):
+    monkeypatch.setattr(instruct, "FrozenTrunk", None)
+    monkeypatch.setattr(instruct, "taken", lambda path: path != "frozen_trunk")
+    task = instruct_task(instructions, epochs=1)
+    fine_tune(follower(), task, task.settings, seed=0)
+
+
 def test_what_is_kept_of_a_model_does_not_serve_another(instructions):
     task = instruct_task(instructions, epochs=1)
     fine_tune(follower(), task, task.settings, seed=0)

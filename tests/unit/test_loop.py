@@ -7,10 +7,9 @@ import pytest
 import torch
 from helpers import CPU, byte_tokenizer, pretrain_settings, tiny_gpt, token_store, training_settings
 
-from groundup.errors import GroundupError
 from groundup.model.gpt import choose_trainable
 from groundup.tasks.language import LanguageTask, score_corpus
-from groundup.train.loop import Outcome, train
+from groundup.train.loop import DivergedError, Outcome, train
 from groundup.train.schedule import learning_rate_at
 
 TEXT = "the cat sat on the mat. the rat sat on the cat. "
@@ -125,7 +124,7 @@ def test_running_out_of_patience_at_the_last_step_is_no_early_stop():
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_stops_with_one_line_of_advice(bad):
     task = Scripted([1.0] * 5, losses=[1.0, 1.0, bad, 1.0, 1.0])
-    with pytest.raises(GroundupError, match=r"training loss is no number at step 3; got (nan|inf); to mend it: ") as e:
+    with pytest.raises(DivergedError, match=r"training loss is no number at step 3; got (nan|inf); to mend it: ") as e:
         train(model_of_one_layer(), task, training_settings(), seed=0)
     assert "\n" not in str(e.value)
     assert len(task.weights) == 2  # the step's weights were not validated
@@ -134,7 +133,7 @@ def test_a_loss_that_is_no_number_stops_with_one_line_of_advice(bad):
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_validation_loss_that_is_no_number_stops_it_too(bad):
     with pytest.raises(
-        GroundupError, match=r"validation loss is no number at step 2; got (nan|inf); to mend it: "
+        DivergedError, match=r"validation loss is no number at step 2; got (nan|inf); to mend it: "
     ) as e:
         train(model_of_one_layer(), Scripted([1.0, bad, 1.0]), training_settings(), seed=0)
     assert "\n" not in str(e.value)
@@ -150,7 +149,7 @@ def test_a_gradient_that_is_no_number_stops_it_though_the_loss_is_one(bad):
             return loss
 
     with pytest.raises(
-        GroundupError, match=r"gradient's norm is no number at step 2; got (nan|inf); .*some\.learning_rate"
+        DivergedError, match=r"gradient's norm is no number at step 2; got (nan|inf); .*some\.learning_rate"
     ):
         train(model_of_one_layer(), Steep([1.0] * 3), training_settings(), seed=0)
 
