@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from machine import in_a_process, write_results
+from machine import gpt2_config, in_a_process, write_results
 
 OURS, PEER = "groundup", "transformers"
 PRECISIONS, BATCH_SIZES = ("fp32", "bf16"), (1, 16)
@@ -80,20 +80,11 @@ def groundup(shape: Shape) -> Write:
 def hugging_face(shape: Shape) -> Write:
     """With the cache that grows: the static one was no faster here."""
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2LMHeadModel
 
     from groundup.model.gpt2_weights import to_gpt2
 
-    config = GPT2Config(
-        vocab_size=shape.vocab_size,
-        n_positions=shape.context_length,
-        n_embd=shape.d_model,
-        n_layer=shape.n_layers,
-        n_head=shape.n_heads,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    model = GPT2LMHeadModel(config).eval()
+    model = GPT2LMHeadModel(gpt2_config(shape, bos_token_id=0, eos_token_id=0)).eval()
     model.load_state_dict(to_gpt2(random_model(shape)), strict=True)
     model.generation_config.eos_token_id = None
 

@@ -48,6 +48,23 @@ def in_a_process(script: str, way: str, *options: object) -> dict[str, float]:
     return found
 
 
+def gpt2_config(shape: Any, **others: Any) -> Any:
+    """The peer's description of a model of a benchmark's shape, without dropout."""
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        vocab_size=shape.vocab_size,
+        n_positions=shape.context_length,
+        n_embd=shape.d_model,
+        n_layer=shape.n_layers,
+        n_head=shape.n_heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        **others,
+    )
+
+
 def write_results(name: str, results: dict[str, Any]) -> Path:
     """Results with the machine they are of, as `benchmarks/results/<name>.json`."""
     RESULTS.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from machine import in_a_process, installed, write_results
+from machine import gpt2_config, in_a_process, installed, write_results
 
 WARM_UP = 2
 OURS = "groundup"
@@ -110,21 +110,10 @@ def stepping(model: Any, loss_of: Callable[[Any], Any], shape: Shape, bf16: bool
 def hugging_face(shape: Shape, bf16: bool) -> Callable[[int], float]:
     import torch
     import torch.nn.functional as F
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import GPT2LMHeadModel
 
     torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=shape.vocab_size,
-        n_positions=shape.context_length,
-        n_embd=shape.d_model,
-        n_layer=shape.n_layers,
-        n_head=shape.n_heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        use_cache=False,
-    )
-    model = GPT2LMHeadModel(config)
+    model = GPT2LMHeadModel(gpt2_config(shape, use_cache=False))
 
     def loss_of(tokens: Any) -> Any:
         logits = model(tokens[:, :-1]).logits
