@@ -1,13 +1,13 @@
 """How fast this project writes beside `transformers`: the same weights, prompts and number of new tokens, in one run.
 
-Usage: python benchmarks/generation.py [--rounds 3] [--shapes default small gpt2-124m]
+Usage: python benchmarks/generation.py [--rounds 3] [--shapes default small gpt2-124m] [--device cuda]
 
 Both write greedily with a cache of keys and values, fp32 against fp32 and bf16 weights against bf16 weights, one text
 and sixteen at a time; the time that ours takes to pack its weights counts. The ways go in turns, round after round,
 each in a process of its own, so that a slow minute of a shared machine meets both. A ratio is taken within a round, and
 the median of the rounds is told with the lowest and the highest. In fp32 both must write the same tokens; told for bf16
 is how much of a text is written as in fp32, until the first other token. Results go to
-`benchmarks/results/generation.json`.
+`benchmarks/results/generation.json`, or `generation_gpu.json`.
 """
 
 import argparse
@@ -63,13 +63,12 @@ def random_model(shape: Shape) -> Any:
     return model.eval()
 
 
-def groundup(shape: Shape) -> Write:
+def groundup(shape: Shape, device: str) -> Write:
     from groundup.config import load_params
     from groundup.generate import generate
     from groundup.train.precision import prepare_runtime
 
-    prepare_runtime(replace(load_params().runtime, device="cpu"))
-    model = random_model(shape)
+    model = random_model(shape).to(prepare_runtime(replace(load_params().runtime, device=device)))
 
     def write(prompts: list[list[int]], n_tokens: int, precision: str) -> list[list[int]]:
         return generate(model, prompts, n_tokens, precision="bf16" if precision == "bf16" else "fp32")
@@ -77,7 +76,7 @@ def groundup(shape: Shape) -> Write:
     return write
 
 
-def hugging_face(shape: Shape) -> Write:
+def hugging_face(shape: Shape, device: str) -> Write:
     """With the cache that grows: the static one was no faster here."""
     import torch
     from transformers import GPT2LMHeadModel
@@ -89,8 +88,8 @@ def hugging_face(shape: Shape) -> Write:
     model.generation_config.eos_token_id = None
 
     def write(prompts: list[list[int]], n_tokens: int, precision: str) -> list[list[int]]:
-        model.to(torch.bfloat16 if precision == "bf16" else torch.float32)
-        input_ids = torch.tensor(prompts)
+        model.to(device, torch.bfloat16 if precision == "bf16" else torch.float32)
+        input_ids = torch.tensor(prompts, device=device)
         with torch.inference_mode():
             texts = model.generate(
                 input_ids,
@@ -106,14 +105,15 @@ def hugging_face(shape: Shape) -> Write:
     return write
 
 
-WAYS: dict[str, Callable[[Shape], Write]] = {OURS: groundup, PEER: hugging_face}
+WAYS: dict[str, Callable[[Shape, str], Write]] = {OURS: groundup, PEER: hugging_face}
 
 
-def measured(way: str, shape: Shape) -> dict[str, Any]:
+def measured(way: str, shape: Shape, device: str) -> dict[str, Any]:
     """Tokens a second and the texts of a way, for each precision and batch size, in this process."""
     import torch
 
-    write = WAYS[way](shape)
+    write = WAYS[way](shape, device)
+    torch.set_float32_matmul_precision("highest")  # fp32 is to be fp32 on a GPU too, or the texts could not be the same
     generator = torch.Generator().manual_seed(1)
     prompts = torch.randint(shape.vocab_size, (max(BATCH_SIZES), PROMPT_TOKENS), generator=generator).tolist()
     found = {}
@@ -141,10 +141,10 @@ def share_in_common(texts: list[list[int]], others: list[list[int]]) -> float:
     return common / sum(map(len, texts))
 
 
-def compared(name: str, rounds: int) -> list[dict[str, Any]]:
+def compared(name: str, rounds: int, device: str) -> list[dict[str, Any]]:
     """A row for each precision and batch size: medians over the rounds, and how many times as fast ours was."""
     found: list[dict[str, Any]] = [
-        {way: in_a_process(__file__, way, "--shapes", name) for way in WAYS} for _ in range(rounds)
+        {way: in_a_process(__file__, way, "--shapes", name, "--device", device) for way in WAYS} for _ in range(rounds)
     ]
     rows = []
     for precision in PRECISIONS:
@@ -174,14 +174,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--way", choices=WAYS, help="measure one way in this process")
     told = parser.parse_args()
     if told.way:
-        print(json.dumps(measured(told.way, SHAPES[told.shapes[0]])))
+        print(json.dumps(measured(told.way, SHAPES[told.shapes[0]], told.device)))
         return
     results = {}
     for name in told.shapes:
-        results[name] = compared(name, told.rounds)
+        results[name] = compared(name, told.rounds, told.device)
         print(f"\n{name}: {SHAPES[name]}")
         print(f"{'tokens/s':16}{OURS:>12}{PEER:>14}   as in fp32   ours is faster (median, lowest, highest)")
         for row in results[name]:
@@ -190,7 +191,8 @@ def main() -> None:
             print(
                 f"{row['what']:16}{speeds}   {shares}   " + "  ".join(f"{each:.2f}" for each in row["ours_is_faster"])
             )
-    print(f"\n-- {write_results('generation', {'rounds': told.rounds, 'new_tokens': NEW_TOKENS, 'shapes': results})}")
+    found = {"rounds": told.rounds, "new_tokens": NEW_TOKENS, "shapes": results}
+    print(f"\n-- {write_results('generation' if told.device == 'cpu' else 'generation_gpu', found)}")
 
 
 if __name__ == "__main__":

@@ -48,56 +48,71 @@ SHAPES = {
 }
 
 
-def batch_of(shape: Shape, step: int) -> Any:
+def batch_of(shape: Shape, step: int, device: str) -> Any:
     """Token ids of a step, the same for every way. Shapes: (B, T + 1)"""
     import torch
 
-    generator = torch.Generator().manual_seed(step)
-    return torch.randint(shape.vocab_size, (shape.batch_size, shape.context_length + 1), generator=generator)
+    generator = torch.Generator(device).manual_seed(step)
+    size = (shape.batch_size, shape.context_length + 1)
+    return torch.randint(shape.vocab_size, size, generator=generator, device=device)
 
 
-def groundup(shape: Shape) -> Callable[[int], float]:
+def groundup(
+    shape: Shape, device: str = "cpu", compiled: bool = False, optimizer_name: str = "adamw"
+) -> Callable[[int], float]:
     """A step of this project, as its stages take it."""
     import torch
 
+    from groundup import fast_paths
     from groundup.config import load_params
     from groundup.model.gpt import GPT, GPTConfig
     from groundup.model.loss import token_loss
     from groundup.tasks.language import TokenBatch
+    from groundup.train.device import compile_blocks, gradients_on
     from groundup.train.optimizer import make_optimizer
     from groundup.train.precision import autocast, prepare_runtime
     from groundup.train.step import training_step
 
-    device = prepare_runtime(replace(load_params().runtime, device="cpu"))
-    settings = replace(load_params().pretrain, optimizer="adamw", learning_rate=1e-3)
+    place = prepare_runtime(replace(load_params().runtime, device=device, compile=compiled))
+    settings = replace(load_params().pretrain, optimizer=optimizer_name, learning_rate=1e-3)
     torch.manual_seed(0)
-    model = GPT(GPTConfig(shape.vocab_size, shape.context_length, shape.d_model, shape.n_layers, shape.n_heads))
+    config = GPTConfig(shape.vocab_size, shape.context_length, shape.d_model, shape.n_layers, shape.n_heads)
+    model = GPT(config).to(place)
+    if compiled:
+        compile_blocks(model)
     optimizer = make_optimizer(model, settings)
-    precision = autocast("auto", device)
+    precision, gradients = autocast("auto", place), gradients_on(place, alike=True)
     model.train()
 
     def loss_of(model: Any, batch: TokenBatch) -> Any:
         return token_loss(model.features(batch.input_ids), model.head_weight, batch.targets)
 
     def step(number: int) -> float:
-        tokens = batch_of(shape, number)
+        fast_paths.choose(compiled=compiled)  # other ways may stand beside this one
+        tokens = batch_of(shape, number, device)
         batch = TokenBatch(tokens[:, :-1], tokens[:, 1:], shape.tokens, shape.tokens)
-        return training_step(model, optimizer, [batch], loss_of, precision, 1.0).loss_nats / shape.tokens
+        result = training_step(model, optimizer, [batch], loss_of, precision, 1.0, gradients)
+        return result.loss_nats / shape.tokens
 
     return step
 
 
-def stepping(model: Any, loss_of: Callable[[Any], Any], shape: Shape, bf16: bool) -> Callable[[int], float]:
+def stepping(
+    model: Any, loss_of: Callable[[Any], Any], shape: Shape, bf16: bool, device: str = "cpu", compiled: bool = False
+) -> Callable[[int], float]:
     """A step of a peer: the usual loop of torch, with the fused AdamW and clipped gradients that ours has too."""
     import torch
 
+    model.to(device)
+    if compiled:  # with the loss, which is a good part of the work
+        loss_of = torch.compile(loss_of)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     model.train()
 
     def step(number: int) -> float:
-        tokens = batch_of(shape, number)
+        tokens = batch_of(shape, number, device)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
             loss = loss_of(tokens)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -107,7 +122,7 @@ def stepping(model: Any, loss_of: Callable[[Any], Any], shape: Shape, bf16: bool
     return step
 
 
-def hugging_face(shape: Shape, bf16: bool) -> Callable[[int], float]:
+def hugging_face(shape: Shape, bf16: bool, device: str = "cpu", compiled: bool = False) -> Callable[[int], float]:
     import torch
     import torch.nn.functional as F
     from transformers import GPT2LMHeadModel
@@ -119,10 +134,10 @@ def hugging_face(shape: Shape, bf16: bool) -> Callable[[int], float]:
         logits = model(tokens[:, :-1]).logits
         return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
-    return stepping(model, loss_of, shape, bf16)
+    return stepping(model, loss_of, shape, bf16, device, compiled)
 
 
-def lit_gpt(shape: Shape, bf16: bool) -> Callable[[int], float]:
+def lit_gpt(shape: Shape, bf16: bool, device: str = "cpu", compiled: bool = False) -> Callable[[int], float]:
     """It has no learned positions: a share of the features is rotated instead, here the smallest that it can do."""
     import torch
     import torch.nn.functional as F
@@ -155,10 +170,10 @@ def lit_gpt(shape: Shape, bf16: bool) -> Callable[[int], float]:
     def loss_of(tokens: Any) -> Any:
         return F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1).float(), tokens[:, 1:].flatten())
 
-    return stepping(model, loss_of, shape, bf16)
+    return stepping(model, loss_of, shape, bf16, device, compiled)
 
 
-def book(shape: Shape, dropout: float) -> Callable[[int], float]:
+def book(shape: Shape, dropout: float, bf16: bool = False, device: str = "cpu") -> Callable[[int], float]:
     import torch
     import torch.nn.functional as F
     from llms_from_scratch.ch04 import GPTModel
@@ -179,7 +194,7 @@ def book(shape: Shape, dropout: float) -> Callable[[int], float]:
     def loss_of(tokens: Any) -> Any:
         return F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
 
-    return stepping(model, loss_of, shape, bf16=False)
+    return stepping(model, loss_of, shape, bf16, device)
 
 
 WAYS: dict[str, Callable[[Shape], Callable[[int], float]]] = {

@@ -180,7 +180,7 @@ def learning_rate(steps: int, at_most: int) -> None:
             return loss_at(rate)
 
         now = params.pretrain.learning_rate
-        for line in in_words(search(told, now, at_most), now, steps):
+        for line in in_words(search(told, now, at_most), now, steps, params.pretrain.max_steps):
             click.echo(line)
 
 

@@ -31,7 +31,14 @@ TextKind = Literal["corpus", "messages", "instructions"]
 Trainable = Literal["head", "last_block", "last_two_blocks", "all", "lora"]
 InitialWeights = Literal["gpt2", "copying"]
 FastPath = Literal[
-    "plain_attention", "fused_gate", "fused_loss", "kept_memory", "frozen_trunk", "packed_weights", "early_batches"
+    "plain_attention",
+    "fused_gate",
+    "fused_loss",
+    "kept_memory",
+    "frozen_trunk",
+    "packed_weights",
+    "early_batches",
+    "cuda_graphs",
 ]
 LoraTarget = Literal["query_key_value", "project", "widen", "narrow"]
 

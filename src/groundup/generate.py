@@ -51,13 +51,13 @@ def next_tokens(logits: Tensor, sampling: Sampling, draws: Tensor) -> Tensor:
         return logits.argmax(dim=-1)
     n_kept = min(sampling.top_k or logits.shape[-1], logits.shape[-1])
     kept, token_ids = torch.topk(logits.float() / sampling.temperature, n_kept)  # exactly n_kept, ties or not; sorted
-    probabilities = kept.softmax(dim=-1)
+    probabilities = kept.softmax(dim=-1).cpu()  # a GPU's running sums come out anew each time
     before = probabilities.cumsum(dim=-1) - probabilities  # probability of the likelier tokens
     probabilities = probabilities * (before < sampling.top_p)
     # The token whose stretch of the cumulated probabilities the draw falls into.
     ends = probabilities.cumsum(dim=-1)
     chosen = torch.searchsorted(ends, draws.to(ends)[:, None] * ends[:, -1:], right=True).clamp(max=n_kept - 1)
-    return token_ids.gather(1, chosen).squeeze(1)
+    return token_ids.gather(1, chosen.to(token_ids.device)).squeeze(1)
 
 
 def generate(
@@ -123,7 +123,7 @@ def stream(
                 torch.rand(max_new_tokens, generator=torch_generator(seed, "sampling", row))
                 for row in range(len(prompts))
             ]
-        ).to(model.device)
+        )
         texts = {row: list(prompt) for row, prompt in enumerate(prompts)}
         reader = _reader(model, precision, len(prompts), max_new_tokens, use_cache)
         for step in range(max_new_tokens):

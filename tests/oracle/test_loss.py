@@ -97,3 +97,17 @@ def test_in_bf16_the_loss_and_its_gradients_are_those_of_fp32_but_for_rounding()
     assert abs(loss.item() - exact_loss.item()) < 0.002 * exact_loss.item()
     for one, other in zip(rounded, exact, strict=True):
         assert (one - other).norm() < 0.01 * other.norm()
+
+
+def test_a_gpus_way_from_scores_to_gradients_is_the_same_and_skips_what_is_not_there():
+    """It has columns beyond the vocabulary, and rows that nothing is asked of."""
+    vocab_size, asked = 13, torch.tensor([True, False, True, True, False])
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(5, 16, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([0, fast.IGNORE_INDEX, 12, 5, fast.IGNORE_INDEX])
+    expected = scores[asked, :vocab_size].clone()
+    loss = fast.in_place(expected, targets[asked], vocab_size)
+    torch.testing.assert_close(fast.at_once(scores, targets, vocab_size), loss, **EXACT)
+    torch.testing.assert_close(scores[asked, :vocab_size], expected, **EXACT)
+    assert not scores[~asked].any()
+    assert not scores[:, vocab_size:].any()

@@ -18,8 +18,9 @@ from groundup.model.gpt import GPTClassifier, choose_trainable
 from groundup.tasks import classify
 from groundup.tasks.language import LanguageTask
 from groundup.train import precision
-from groundup.train.device import compile_blocks, made_early, on_device
+from groundup.train.device import RecordedGradients, compile_blocks, gradients_on, made_early, on_device
 from groundup.train.loop import train
+from groundup.train.step import add_gradients
 
 GPU = torch.device("cuda")
 
@@ -161,6 +162,14 @@ def test_a_batch_that_cannot_be_made_says_so_when_it_is_asked_for():
         assert batches_of(1) == 1
         with pytest.raises(ValueError, match="no such batch"):
             batches_of(2)
+
+
+def test_steps_are_recorded_where_a_device_can_and_all_batches_are_alike():
+    assert isinstance(gradients_on(GPU, alike=True), RecordedGradients)
+    assert gradients_on(GPU, alike=False) is add_gradients
+    assert gradients_on(CPU, alike=True) is add_gradients
+    fast_paths.choose(without=["cuda_graphs"])
+    assert gradients_on(GPU, alike=True) is add_gradients
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # the compiler's own looking round

@@ -30,6 +30,7 @@ class Scripted:
     losses: list[float] = field(default_factory=list)
     max_steps: int = 0
     learning_rate_key: str = "some.learning_rate"
+    alike: bool = False
     text: str | None = None
     weights: list[torch.Tensor] = field(default_factory=list)
     modes: list[str] = field(default_factory=list)

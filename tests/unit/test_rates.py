@@ -41,7 +41,7 @@ def test_where_all_break_down_it_goes_on_downwards():
 
 
 def test_the_last_rate_that_was_tried_is_told_as_such():
-    lines = in_words(search(valley(1e-2), 1.0, at_most=4), 1.0, steps=20)
+    lines = in_words(search(valley(1e-2), 1.0, at_most=4), 1.0, steps=20, max_steps=20)
     assert len(lines) == 5
     assert lines[0] == "      0.25   3.2189 nats"
     assert lines[-1] == (
@@ -51,13 +51,23 @@ def test_the_last_rate_that_was_tried_is_told_as_such():
 
 
 def test_the_best_rate_is_said_with_what_it_gains():
-    assert in_words({0.5: 2.0, 1.0: 1.0, 2.0: 3.0}, 1.0, 20)[-1] == (
+    assert in_words({0.5: 2.0, 1.0: 1.0, 2.0: 3.0}, 1.0, 20, 20)[-1] == (
         "1 has the lowest loss after 20 steps; pretrain.learning_rate is that already."
     )
-    broken = in_words({0.5: 2.0, 1.0: 1.0, 2.0: math.inf}, 2.0, 20)
+    broken = in_words({0.5: 2.0, 1.0: 1.0, 2.0: math.inf}, 2.0, 20, 20)
     assert broken[2] == "         2   broke down"
     assert broken[-1] == "1 has the lowest loss after 20 steps: set pretrain.learning_rate to 1."
-    assert "No rate gave a loss" in in_words({0.5: math.inf, 1.0: math.inf, 2.0: math.inf}, 1.0, 20)[-1]
+    assert "No rate gave a loss" in in_words({0.5: math.inf, 1.0: math.inf, 2.0: math.inf}, 1.0, 20, 20)[-1]
+
+
+def test_a_higher_rate_is_not_advised_for_a_training_that_is_much_longer():
+    losses = {0.5: 3.0, 1.0: 2.0, 2.0: 1.0, 4.0: 1.5}
+    assert in_words(losses, 1.0, 20, 41)[-1] == (
+        "2 has the lowest loss after 20 steps, 1.000 nats below 1: "
+        "short trainings favour high rates, and yours has 41 steps; compare again with more --steps."
+    )
+    assert in_words(losses, 1.0, 20, 40)[-1].endswith("set pretrain.learning_rate to 2.")
+    assert in_words(losses, 4.0, 20, 1000)[-1].endswith("set pretrain.learning_rate to 2.")
 
 
 def test_few_validation_tokens_are_whole_documents_or_the_beginning_of_a_long_one():

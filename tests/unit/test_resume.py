@@ -59,7 +59,7 @@ class Silent:
     def ended(self, outcome): ...
 
 
-def run(keeper=None, trainable="all", observer=None, validate_first=False, **changes):
+def run(keeper=None, trainable="all", observer=None, validate_first=False, device=CPU, **changes):
     """One training in a process of its own, as far as the model can tell."""
     cuts = {name: changes.pop(name) for name in ("before_step", "in_validation_after") if name in changes}
     chosen = pretrain_settings(
@@ -68,10 +68,10 @@ def run(keeper=None, trainable="all", observer=None, validate_first=False, **cha
     )
     tokenizer = byte_tokenizer()
     store = token_store([[*tokenizer.encode(TEXT * 4), tokenizer.end_of_text_id]])
-    task = Task(store, store, tokenizer, chosen, 12, 0, CPU)
+    task = Task(store, store, tokenizer, chosen, 12, 0, device)
     for name, value in cuts.items():
         setattr(task, name, value)
-    model = tiny_gpt(std=None, vocab_size=257, dropout=0.2)
+    model = tiny_gpt(std=None, vocab_size=257, dropout=0.2).to(device)
     torch.manual_seed(1)
     choose_trainable(model, trainable, LORA)
     torch.rand(3)  # what came before must not matter

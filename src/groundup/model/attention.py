@@ -77,12 +77,15 @@ class CausalSelfAttention(nn.Module):
         """
         batch, tokens, d_model = x.shape
         weight, bias = self.query_key_value.weight, self.query_key_value.bias
-        of_query, of_others = (None, None) if bias is None else (bias[:d_model], bias[d_model:])
-        heads = (self.n_heads, d_model // self.n_heads)
-        q = F.linear(x[rows, last], weight[:d_model], of_query).view(batch, 1, *heads).transpose(1, 2)
-        others = F.linear(x, weight[d_model:], of_others).split(d_model, dim=2)
+        parts, heads = (d_model, 2 * d_model), (self.n_heads, d_model // self.n_heads)
+        for_query, for_others = weight.split(parts)
+        of_query, of_others = (None, None) if bias is None else bias.split(parts)
+        q = F.linear(x[rows, last], for_query, of_query).view(batch, 1, *heads).transpose(1, 2)
+        others = F.linear(x, for_others, of_others).split(d_model, dim=2)
         k, v = (part.view(batch, tokens, *heads).transpose(1, 2) for part in others)
         seen = torch.arange(tokens, device=x.device) <= last[:, None]  # shape: (B, T)
         context = attend(q, k, v, seen[:, None, None], self.weight_dropout if self.training else 0.0)
-        out: Tensor = self.dropout(self.project(context.transpose(1, 2).reshape(batch, d_model)))
+        with torch.autocast(x.device.type, enabled=False):
+            context = context.transpose(1, 2).reshape(batch, d_model).to(weight.dtype)
+            out: Tensor = self.dropout(self.project(context))
         return out

@@ -90,8 +90,12 @@ def first_documents(store: TokenStore, n_tokens: int) -> TokenStore:
     return TokenStore(store.tokens[:end], np.minimum(store.offsets[: n_documents + 1], end))
 
 
-def in_words(losses: dict[float, float], now: float, steps: int) -> list[str]:
-    """A line for each rate, and what follows from them."""
+def in_words(losses: dict[float, float], now: float, steps: int, max_steps: int) -> list[str]:
+    """A line for each rate, and what follows from them.
+
+    Args:
+        steps, max_steps: of the trainings that were tried, and of the one that the rate is for.
+    """
     lines = [f"{rate:10.2g}   {_loss_in_words(loss)}" for rate, loss in losses.items()]
     best = min(losses, key=lambda rate: losses[rate])
     if losses[best] == math.inf:
@@ -102,7 +106,11 @@ def in_words(losses: dict[float, float], now: float, steps: int) -> list[str]:
     if best == now:
         return [*lines, f"{said}; pretrain.learning_rate is that already."]
     gain = f", {losses[now] - losses[best]:.3f} nats below {now:.2g}" if losses[now] < math.inf else ""
-    return [*lines, f"{said}{gain}: set pretrain.learning_rate to {best:.2g}."]
+    if best > now and steps < max_steps / 2:  # it often leads at first, and is overtaken later
+        do = f"short trainings favour high rates, and yours has {max_steps} steps; compare again with more --steps"
+    else:
+        do = f"set pretrain.learning_rate to {best:.2g}"
+    return [*lines, f"{said}{gain}: {do}."]
 
 
 def _loss_in_words(loss: float) -> str:

@@ -72,6 +72,7 @@ class ClassifyTask:
     """Fine-tuning of a classifier: messages of like length together, so that little is padded."""
 
     learning_rate_key = "finetune_cls.learning_rate"
+    alike = False
 
     def __init__(
         self,

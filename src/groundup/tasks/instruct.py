@@ -149,6 +149,7 @@ class InstructTask:
     """Fine-tuning on instructions: rows of like length together, so that little is padded."""
 
     learning_rate_key = "finetune_instruct.learning_rate"
+    alike = False
 
     def __init__(
         self,

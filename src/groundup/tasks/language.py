@@ -59,6 +59,8 @@ class LanguageTask:
         learning_rate_key: where the learning rate comes from.
     """
 
+    alike = True
+
     def __init__(
         self,
         train: TokenStore,

@@ -17,7 +17,7 @@ from groundup.errors import GroundupError
 from groundup.fast_paths import compiled
 from groundup.seeding import seed_torch
 from groundup.train.average import WeightAverage
-from groundup.train.device import compile_blocks, made_early
+from groundup.train.device import compile_blocks, gradients_on, made_early
 from groundup.train.optimizer import Optimizer, load_optimizer_state, make_optimizer, optimizer_state
 from groundup.train.precision import autocast
 from groundup.train.resume import Keeper, State
@@ -34,6 +34,7 @@ class Task(Protocol):
 
     max_steps: int
     learning_rate_key: str  # of params.yaml, for who has to change it
+    alike: bool  # whether all batches have the same shapes and numbers of targets
 
     def batches(self, step: int) -> Sequence[Batch]:
         """The batches of one optimizer step; a pure function of the step."""
@@ -123,6 +124,7 @@ def train(
     precision = autocast(settings.precision, device)
     if compiled():
         compile_blocks(model)
+    gradients = gradients_on(device, alike=task.alike)
     outcome = Outcome()
     best_weights = _copy_of_trainable(model) if task.max_steps else {}
     average = WeightAverage(model, settings.weight_average) if settings.weight_average else None
@@ -150,7 +152,9 @@ def train(
                     group["lr"] = rate
                 model.train()
                 seed_torch(seed, "dropout", step)  # so that a step's dropout depends on the step alone
-                result = training_step(model, optimizer, batches_of(step), task.loss, precision, settings.max_grad_norm)
+                result = training_step(
+                    model, optimizer, batches_of(step), task.loss, precision, settings.max_grad_norm, gradients
+                )
                 _check_finite("training loss", result.loss_nats, step + 1, task, settings, keeper)
                 _check_finite("gradient's norm", result.grad_norm, step + 1, task, settings, keeper)
                 if average:

@@ -115,9 +115,10 @@ class AdamW(Optimizer):
                         "exp_avg": torch.zeros_like(parameter),
                         "exp_avg_sq": torch.zeros_like(parameter),
                     }
-                self.state[parameter]["step"] += 1
             if not parameters:
                 continue
+            steps = [self.state[parameter]["step"] for parameter in parameters]
+            torch._foreach_add_(steps, 1)
             beta1, beta2 = group["betas"]
             torch._fused_adamw_(
                 parameters,
@@ -125,7 +126,7 @@ class AdamW(Optimizer):
                 [self.state[parameter]["exp_avg"] for parameter in parameters],
                 [self.state[parameter]["exp_avg_sq"] for parameter in parameters],
                 [],  # the largest averages so far, of the variant AMSGrad
-                [self.state[parameter]["step"] for parameter in parameters],
+                steps,
                 lr=group["lr"],
                 beta1=beta1,
                 beta2=beta2,
@@ -162,24 +163,24 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self._own:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for parameter in parameters:
+                if not self.state[parameter]:
+                    self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+            gradients = [parameter.grad for parameter in parameters]
+            momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+            torch._foreach_lerp_(momenta, gradients, 1 - MUON_MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, MUON_MOMENTUM)  # Nesterov's: one step further
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
             by_shape: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].lerp_(parameter.grad, 1 - MUON_MOMENTUM)
-                ahead = parameter.grad.lerp(state["momentum"], MUON_MOMENTUM)  # Nesterov's: one step further
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            for parameter, towards in zip(parameters, ahead, strict=True):
                 # Queries, keys and values are three matrices that are stored as one.
-                for part, direction in zip(_parts(parameter), _parts(ahead), strict=True):
+                for part, direction in zip(_parts(parameter), _parts(towards), strict=True):
                     by_shape[_lying(part).shape].append((_lying(part), _lying(direction)))
             for shape, pairs in by_shape.items():
-                updates = orthogonalised(torch.stack([direction.bfloat16() for _, direction in pairs])).float()
+                updates = orthogonalised(torch.stack([direction for _, direction in pairs]).bfloat16()).float()
                 scale = ADAMW_UPDATE_RMS * max(shape) ** 0.5
-                for (part, _), update in zip(pairs, updates, strict=True):
-                    part.add_(update, alpha=-group["lr"] * scale)
+                torch._foreach_add_([part for part, _ in pairs], list(updates), alpha=-group["lr"] * scale)
         self.adamw.step()
 
 

@@ -40,12 +40,13 @@ def prepare_runtime(runtime: RuntimeParams) -> torch.device:
         keep_freed_memory()
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
+    device = choose_device(runtime.device)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its results only with this set
-    # As `use_deterministic_algorithms`, but for torch's compiler, which that one imports for two seconds.
-    torch.set_deterministic_debug_mode("warn")
+    # As `use_deterministic_algorithms`, but for torch's compiler, which that one imports for two seconds. On a GPU a
+    # warning is not enough: attention's gradients are repeatable only where anything else would be an error.
+    torch.set_deterministic_debug_mode("error" if device.type == "cuda" else "warn")
     # Filling new memory with NaN, which comes along with it, is for finding bugs and costs time at every allocation.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    device = choose_device(runtime.device)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # fp32 products in TF32, which is ten times as fast there
     return device
@@ -88,4 +89,5 @@ def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractC
     """A context in which products and the shortcut run in the wanted precision; weights and losses stay in fp32."""
     if not uses_bf16(precision, device):
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    # What was cast is kept until the context ends, which a recorded step has no use for.
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=device.type != "cuda")

@@ -31,6 +31,28 @@ class StepResult:
     grad_norm: float
 
 
+Gradients = Callable[
+    [nn.Module, Sequence[Any], Callable[[nn.Module, Any], Tensor], AbstractContextManager[None], int], Tensor
+]
+
+
+def add_gradients(
+    model: nn.Module,
+    batches: Sequence[Any],
+    loss_of: Callable[[nn.Module, Any], Tensor],
+    precision: AbstractContextManager[None],
+    n_targets: int,
+) -> Tensor:
+    """The loss of all batches in nats; what each weight changes of it, per target, is added to the gradients."""
+    total = torch.zeros(())
+    for batch in batches:
+        with precision:
+            loss = loss_of(model, batch)
+        (loss / n_targets).backward()
+        total = total + loss.detach()
+    return total
+
+
 def training_step(
     model: nn.Module,
     optimizer: Optimizer,
@@ -38,6 +60,7 @@ def training_step(
     loss_of: Callable[[nn.Module, Any], Tensor],
     precision: AbstractContextManager[None],
     max_grad_norm: float,
+    gradients: Gradients = add_gradients,
 ) -> StepResult:
     """Zero the gradients, add those of each batch, clip, update.
 
@@ -46,12 +69,7 @@ def training_step(
     """
     optimizer.zero_grad()
     n_targets = sum(batch.n_targets for batch in batches)
-    total = torch.zeros(())
-    for batch in batches:
-        with precision:
-            loss = loss_of(model, batch)
-        (loss / n_targets).backward()
-        total += loss.detach().cpu()
+    loss = gradients(model, batches, loss_of, precision, n_targets)
     grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     optimizer.step()
-    return StepResult(total.item(), n_targets, sum(batch.n_tokens for batch in batches), grad_norm.item())
+    return StepResult(loss.item(), n_targets, sum(batch.n_tokens for batch in batches), grad_norm.item())
