@@ -28,7 +28,7 @@ def theirs(x: Tensor, share: float, training: bool) -> Tensor:
 
 
 def use(way: Callable[[Tensor, float, bool], Tensor]) -> None:
-    layers.dropout = attention.drop = way
+    layers.dropout = attention.drop = way  # type: ignore[assignment]
 
 
 def seconds(work: Callable[[], None]) -> float:

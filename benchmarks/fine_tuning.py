@@ -19,10 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from machine import in_a_process, installed, write_results
+
+from groundup.config import Precision
 
 VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS = 50257, 1024, 768, 12, 12
 BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, SEED = 8, 5e-5, 0.1, 123
@@ -57,7 +60,7 @@ def new_model() -> Any:
     return GPTClassifier(GPT(GPTConfig(VOCAB_SIZE, CONTEXT, D_MODEL, N_LAYERS, N_HEADS)), 2)
 
 
-def groundup(texts: list[list[int]], classes: list[int], epochs: int, keeps: bool, precision: str) -> Way:
+def groundup(texts: list[list[int]], classes: list[int], epochs: int, keeps: bool, precision: Precision) -> Way:
     """The stage `finetune-cls` on these messages, without validations."""
     import torch
 
@@ -70,7 +73,7 @@ def groundup(texts: list[list[int]], classes: list[int], epochs: int, keeps: boo
     from groundup.train.step import training_step
 
     if not keeps:
-        classify.fits = lambda *_: False  # type: ignore[assignment]
+        classify.fits = lambda *_: False
     device = prepare_runtime(replace(load_params().runtime, device="cpu"))
     model = new_model()
     choose_trainable(model, "last_block")
@@ -85,7 +88,7 @@ def groundup(texts: list[list[int]], classes: list[int], epochs: int, keeps: boo
         dropout=0.0,
         language_weight=0.0,
     )
-    context = autocast(precision, device)  # type: ignore[arg-type]
+    context = autocast(precision, device)
 
     def rows_of(texts: list[list[int]], classes: list[int], folder: str) -> classify.LabelledRows:
         write_token_store(Path(folder), [*texts], vocab_size=VOCAB_SIZE)
@@ -96,9 +99,10 @@ def groundup(texts: list[list[int]], classes: list[int], epochs: int, keeps: boo
             rows = rows_of(texts, classes, folder)
             task = classify.ClassifyTask(rows, rows, ["0", "1"], settings, CONTEXT, SEED, device)
             optimizer = make_optimizer(model, settings)
+            loss_of: Callable[[Any, Any], Any] = task.loss
             model.train()
             losses = [
-                training_step(model, optimizer, task.batches(step), task.loss, context, 1.0).loss_nats
+                training_step(model, optimizer, task.batches(step), loss_of, context, 1.0).loss_nats
                 for step in range(task.max_steps)
             ]
         return sum(losses[-(task.max_steps // epochs) :]) / len(texts)
@@ -189,9 +193,9 @@ def for_the_book(model: Any) -> dict[str, Any]:
 
 
 WAYS: dict[str, Callable[..., Way]] = {
-    OURS: lambda *told: groundup(*told, keeps=True, precision="auto"),
-    "groundup, fp32": lambda *told: groundup(*told, keeps=True, precision="fp32"),
-    PLAIN: lambda *told: groundup(*told, keeps=False, precision="fp32"),
+    OURS: partial(groundup, keeps=True, precision="auto"),
+    "groundup, fp32": partial(groundup, keeps=True, precision="fp32"),
+    PLAIN: partial(groundup, keeps=False, precision="fp32"),
     BOOK: book,
 }
 

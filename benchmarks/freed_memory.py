@@ -23,8 +23,8 @@ from groundup.model.gpt import GPTConfig
 from groundup.model.initial import new_model
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
-from groundup.train import precision
 from groundup.train.optimizer import make_optimizer
+from groundup.train.precision import autocast, prepare_runtime
 from groundup.train.step import training_step
 
 WARM_UP, STEPS = 5, 20
@@ -32,17 +32,15 @@ WARM_UP, STEPS = 5, 20
 
 def measured(keeps: bool) -> dict[str, float]:
     """Time and page faults of a step, and the largest memory, in this process."""
-    if not keeps:
-        precision.keep_freed_memory = lambda: False
     params, corpus = load_params(), Path("data/splits/corpus")
-    device = precision.prepare_runtime(replace(params.runtime, device="cpu"))
+    device = prepare_runtime(replace(params.runtime, device="cpu", without=() if keeps else ("kept_memory",)))
     tokenizer = Tokenizer.load(Path("data/tokens/tokenizer"))
     train, validation = (TokenStore.load(corpus / side) for side in ("train", "validation"))
     length = params.model.context_length
     task = LanguageTask(train, validation, tokenizer, params.pretrain, length, params.seed, device)
     config = GPTConfig(vocab_size=tokenizer.vocab_size, **vars(params.model))
     model = new_model(config, params.pretrain.initial_weights, params.seed)
-    optimizer, context = make_optimizer(model, params.pretrain), precision.autocast("auto", device)
+    optimizer, context = make_optimizer(model, params.pretrain), autocast("auto", device)
 
     def loss_of(model: Any, batch: Any) -> Tensor:
         return task.loss(model, batch)

@@ -30,7 +30,7 @@ Make = Callable[[Shape], Step]
 GROUPS: list[dict[str, Make]] = [
     {
         OURS: partial(groundup, device="cuda"),
-        f"{COMPILED}, Muon": partial(groundup, device="cuda", compiled=True, optimizer_name="muon"),
+        f"{COMPILED}, Muon": partial(groundup, device="cuda", compiled=True, optimizer="muon"),
         "transformers, bf16, compiled": partial(hugging_face, bf16=True, device="cuda", compiled=True),
         "transformers, bf16": partial(hugging_face, bf16=True, device="cuda"),
         "litgpt, bf16, compiled": partial(lit_gpt, bf16=True, device="cuda", compiled=True),

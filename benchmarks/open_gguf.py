@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +55,7 @@ class Runtime(Protocol):
     def tokens(self, text: str) -> list[int]: ...
     def scores(self, ids: list[int]) -> np.ndarray: ...
     def greedy(self, ids: list[int], n_tokens: int) -> list[int]: ...
+    def close(self) -> None: ...
 
 
 class LlamaCppPython:
@@ -137,7 +138,7 @@ class XLlamaCpp:
         del self.server
 
 
-RUNTIMES = {"llama_cpp": LlamaCppPython, "xllamacpp": XLlamaCpp}
+RUNTIMES: dict[str, Callable[[Path, int], Runtime]] = {"llama_cpp": LlamaCppPython, "xllamacpp": XLlamaCpp}
 
 
 def table_gelu(x: Tensor) -> Tensor:

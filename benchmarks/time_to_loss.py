@@ -94,7 +94,7 @@ def hugging_face(learning_rate: float, seed: int) -> tuple[Step, Loss]:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(seed)
-    shape = {
+    shape: dict[str, Any] = {
         "vocab_size": VOCAB_SIZE,
         "n_positions": CONTEXT,
         "n_embd": D_MODEL,

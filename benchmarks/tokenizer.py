@@ -23,7 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def training_of(texts: list[str], pieces: list[str], vocab_size: int, rounds: in
     for _ in range(rounds):
         spent, vocabulary = timed(lambda: train_bpe(texts, vocab_size))
         ours.append(spent)
-        each = [timed(lambda fed=fed: trained_by_hugging_face(fed, vocab_size)) for fed in (texts, pieces)]
+        each = [timed(partial(trained_by_hugging_face, fed, vocab_size)) for fed in (texts, pieces)]
         assert all(same_merges(vocabulary, peer) for _, peer in each)
         peers.append(min(spent for spent, _ in each))
     return {
@@ -148,7 +148,10 @@ def hugging_face(tokenizer: Tokenizer, texts: list[str]) -> None:
     from tokenizers import models, pre_tokenizers
 
     characters = byte_to_character()
-    merges = [tuple("".join(characters[byte] for byte in part) for part in merge) for merge in tokenizer.merges]
+    merges = [
+        ("".join(characters[byte] for byte in left), "".join(characters[byte] for byte in right))
+        for left, right in tokenizer.merges
+    ]
     peer = HuggingFaceTokenizer(models.BPE(vocab=tokenizer.ids_by_token(), merges=merges))
     peer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     peer.encode_batch(texts)

@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from machine import gpt2_config, in_a_process, installed, write_results
 
@@ -58,7 +58,7 @@ def batch_of(shape: Shape, step: int, device: str) -> Any:
 
 
 def groundup(
-    shape: Shape, device: str = "cpu", compiled: bool = False, optimizer_name: str = "adamw"
+    shape: Shape, device: str = "cpu", compiled: bool = False, optimizer: Literal["adamw", "muon"] = "adamw"
 ) -> Callable[[int], float]:
     """A step of this project, as its stages take it."""
     import torch
@@ -74,13 +74,13 @@ def groundup(
     from groundup.train.step import training_step
 
     place = prepare_runtime(replace(load_params().runtime, device=device, compile=compiled))
-    settings = replace(load_params().pretrain, optimizer=optimizer_name, learning_rate=1e-3)
+    settings = replace(load_params().pretrain, optimizer=optimizer, learning_rate=1e-3)
     torch.manual_seed(0)
     config = GPTConfig(shape.vocab_size, shape.context_length, shape.d_model, shape.n_layers, shape.n_heads)
     model = GPT(config).to(place)
     if compiled:
         compile_blocks(model)
-    optimizer = make_optimizer(model, settings)
+    updates = make_optimizer(model, settings)
     precision, gradients = autocast("auto", place), gradients_on(place, alike=True)
     model.train()
 
@@ -91,7 +91,7 @@ def groundup(
         fast_paths.choose(compiled=compiled)  # other ways may stand beside this one
         tokens = batch_of(shape, number, device)
         batch = TokenBatch(tokens[:, :-1], tokens[:, 1:], shape.tokens, shape.tokens)
-        result = training_step(model, optimizer, [batch], loss_of, precision, 1.0, gradients)
+        result = training_step(model, updates, [batch], loss_of, precision, 1.0, gradients)
         return result.loss_nats / shape.tokens
 
     return step
