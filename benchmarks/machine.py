@@ -65,6 +65,13 @@ def gpt2_config(shape: Any, **others: Any) -> Any:
     )
 
 
+def earlier_results(name: str) -> dict[str, Any]:
+    """What `write_results` wrote before, nothing if it did not."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
 def write_results(name: str, results: dict[str, Any]) -> Path:
     """Results with the machine they are of, as `benchmarks/results/<name>.json`."""
     RESULTS.mkdir(exist_ok=True)

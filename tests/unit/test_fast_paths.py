@@ -16,6 +16,7 @@ from groundup.generate import generate
 from groundup.model import attention, inference, layers, loss
 from groundup.model.gpt import GPTClassifier, choose_trainable
 from groundup.tasks import classify
+from groundup.tasks.instruct import InstructTask
 from groundup.tasks.language import LanguageTask
 from groundup.train import precision
 from groundup.train.device import RecordedGradients, compile_blocks, gradients_on, made_early, on_device
@@ -170,6 +171,25 @@ def test_steps_are_recorded_where_a_device_can_and_all_batches_are_alike():
     assert gradients_on(CPU, alike=True) is add_gradients
     fast_paths.choose(without=["cuda_graphs"])
     assert gradients_on(GPU, alike=True) is add_gradients
+
+
+def test_the_loop_asks_for_the_gradients_that_suit_a_task_and_trains_by_them(monkeypatch):
+    asked, steps = [], []
+
+    def suiting(device, *, alike):
+        asked.append((device, alike))
+        return lambda *told: steps.append(1) or add_gradients(*told)
+
+    monkeypatch.setattr("groundup.train.loop.gradients_on", suiting)
+    store = token_store([np.arange(60) % 31])
+    settings = pretrain_settings(batch_size=2, max_steps=3)
+    task = LanguageTask(store, store, None, settings, 12, 0, CPU)
+    monkeypatch.setattr(task, "validate", lambda model: {"loss_nats": 1.0})
+    train(tiny_gpt(), task, settings, seed=0)
+    assert asked == [(CPU, True)]
+    assert len(steps) == 3
+    assert not classify.ClassifyTask.alike
+    assert not InstructTask.alike
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # the compiler's own looking round

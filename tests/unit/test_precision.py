@@ -78,6 +78,19 @@ def test_preparing_sets_threads_and_repeatable_results(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_on_a_gpu_what_cannot_be_repeated_is_an_error(monkeypatch):
+    """With no more than a warning, torch's attention there adds up gradients in any order."""
+    asked = []
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)
+    monkeypatch.setattr(torch, "set_deterministic_debug_mode", asked.append)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", lambda precision: None)
+    for device in ("cpu", "cuda"):
+        monkeypatch.setattr(precision, "choose_device", lambda _, device=device: torch.device(device))
+        prepare_runtime(runtime_params())
+    assert asked == ["warn", "error"]
+
+
 def test_freed_memory_is_used_again_without_new_pages():
     """In a process of its own: the C library keeps to what it was told."""
     script = """
