@@ -88,3 +88,34 @@ def test_frozen_weights_are_left_alone():
     for parameter in model.blocks.parameters():
         parameter.requires_grad_(False)
     assert isinstance(optimizer_of(model), AdamW)
+
+
+def test_many_steps_are_those_of_one_matrix_after_the_other():
+    """Momentum, a step further along it, decay, and queries, keys and values apart, as written in the papers."""
+    rate, decay, momentum = 0.1, 0.5, 0.95
+    model = tiny_gpt()
+    optimizer = make_optimizer(model, training_settings(optimizer="muon", learning_rate=rate, weight_decay=decay))
+    own = optimizer.param_groups[0]["params"]
+    plain = [weight.detach().clone() for weight in own]
+    remembered = [torch.zeros_like(weight) for weight in plain]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        for number, weight in enumerate(own):
+            gradient = torch.randn(weight.shape, generator=generator)
+            weight.grad = gradient.clone()
+            remembered[number] = momentum * remembered[number] + (1 - momentum) * gradient
+            ahead = momentum * remembered[number] + (1 - momentum) * gradient
+            plain[number] *= 1 - rate * decay
+            rows, columns = weight.shape
+            for start in range(0, rows, columns if rows == 3 * columns else rows):
+                part = slice(start, start + (columns if rows == 3 * columns else rows))
+                lying = rows <= columns or rows == 3 * columns
+                direction = ahead[part] if lying else ahead[part].T
+                update = orthogonalised(direction[None].bfloat16())[0].float()
+                size = 0.2 * max(direction.shape) ** 0.5
+                plain[number][part] -= rate * size * (update if lying else update.T)
+        optimizer.step()
+        for weight, expected in zip(own, plain, strict=True):
+            # Where a direction rounds to the neighbouring bf16, five iterations spread that over the update, which is
+            # 0.2 of the rate: some 2^-5 of it in each of four steps.
+            torch.testing.assert_close(weight.detach(), expected, rtol=0, atol=4 * rate * 0.2 * 2**-5)

@@ -84,7 +84,6 @@ class Block(nn.Module):
         one = x[rows, last] + self.attention.of_last(self.attention_norm(x), rows, last)
         # For so few rows, to bring weights and gradients to another format and back costs more than the products.
         with torch.autocast(x.device.type, enabled=False):
-            one = one.to(self.feed_forward_norm.weight.dtype)
             out: Tensor = one + self.feed_forward(self.feed_forward_norm(one))
         return out
 
