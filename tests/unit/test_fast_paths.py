@@ -1,7 +1,10 @@
 """Each fast path can be turned off, and then it is not taken."""
 
+import contextlib
 import ctypes
 import threading
+import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +22,7 @@ from groundup.tasks import classify
 from groundup.tasks.instruct import InstructTask
 from groundup.tasks.language import LanguageTask
 from groundup.train import precision
-from groundup.train.device import RecordedGradients, compile_blocks, gradients_on, made_early, on_device
+from groundup.train.device import WARM_UPS, RecordedGradients, compile_blocks, gradients_on, made_early, on_device
 from groundup.train.loop import train
 from groundup.train.step import add_gradients
 
@@ -171,6 +174,68 @@ def test_steps_are_recorded_where_a_device_can_and_all_batches_are_alike():
     assert gradients_on(CPU, alike=True) is add_gradients
     fast_paths.choose(without=["cuda_graphs"])
     assert gradients_on(GPU, alike=True) is add_gradients
+
+
+@dataclass
+class Numbers:
+    """A batch of which the loss is the sum of `x @ weight`, so that the gradient is the sum of its rows."""
+
+    x: torch.Tensor
+
+
+class Recording:
+    """Stands in for a CUDA graph: `again` puts the results of what was recorded where they were put then."""
+
+    def replay(self):
+        self.again()
+
+
+def test_a_recording_plays_on_the_numbers_of_each_batch_and_leaves_nothing_of_the_warm_up(monkeypatch):
+    weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    first, second = Numbers(torch.tensor([[1.0, 0.0], [3.0, 5.0]])), Numbers(torch.tensor([[7.0, 1.0], [1.0, 1.0]]))
+    expected = [(numbers.x.sum(0) / 2, (numbers.x @ weight).sum().item()) for numbers in (first, second)]
+    gradients_before, losses, restored = [], [], []
+
+    def loss_of(model, batch):
+        gradients_before.append(weight.grad)
+        return (batch.x @ weight).sum()
+
+    def noted(*told):
+        losses.append(add_gradients(*told))
+        return losses[-1]
+
+    @contextlib.contextmanager
+    def graph(recording, capture_error_mode):
+        yield
+        total, gradient = losses[-1], weight.grad
+
+        def again():
+            total.copy_((first.x @ weight).sum().detach())
+            gradient.copy_(first.x.sum(0) / 2)
+
+        recording.again = again
+
+    stream = types.SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr("groundup.train.device.add_gradients", noted)
+    for name, stand_in in {
+        "get_rng_state": lambda: "as it was",
+        "set_rng_state": restored.append,
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": contextlib.nullcontext,
+        "CUDAGraph": Recording,
+        "graph": graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    recorded = RecordedGradients()
+    for numbers, (gradient, loss) in zip((first, second), expected, strict=True):
+        weight.grad = None
+        assert (
+            recorded(torch.nn.ParameterList([weight]), [numbers], loss_of, contextlib.nullcontext(), 2).item() == loss
+        )
+        assert torch.equal(weight.grad, gradient)
+    assert gradients_before == [None] * (WARM_UPS + 1)  # none adds to what another left, and none runs after
+    assert restored == ["as it was"]
 
 
 def test_the_loop_asks_for_the_gradients_that_suit_a_task_and_trains_by_them(monkeypatch):

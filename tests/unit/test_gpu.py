@@ -1,5 +1,7 @@
 """On a GPU the same is computed as on a CPU, and as exactly repeated; skipped where there is none."""
 
+import contextlib
+
 import pytest
 import torch
 from helpers import tiny_gpt
@@ -10,8 +12,10 @@ from groundup.generate import Sampling, generate
 from groundup.model.attention import attend
 from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.reference.loss import token_loss as plain_token_loss
-from groundup.train.device import compile_blocks
+from groundup.tasks.language import TokenBatch
+from groundup.train.device import RecordedGradients, compile_blocks
 from groundup.train.resume import Keeper
+from groundup.train.step import add_gradients
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
@@ -102,3 +106,25 @@ def test_the_same_is_written(sampling, prompts):
         for device, use_cache in (("cpu", True), ("cuda", True), ("cuda", False))
     ]
     assert written[0] == written[1] == written[2]
+
+
+def test_a_recorded_step_gives_the_gradients_of_the_plain_way():
+    batches = [[batch_of(seed)] for seed in range(3)]
+    model, recorded = tiny_gpt().to(GPU), RecordedGradients()
+    for batch in batches:
+        found = []
+        for way in (add_gradients, recorded):
+            model.zero_grad()
+            loss = way(model, batch, language_loss, contextlib.nullcontext(), 24)
+            found.append([loss.clone(), *(parameter.grad.clone() for parameter in model.parameters())])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one.cpu(), other.cpu(), rtol=1e-5, atol=1e-6)
+
+
+def batch_of(seed: int) -> TokenBatch:
+    tokens = torch.randint(31, (2, 13), generator=torch.Generator().manual_seed(seed)).to(GPU)
+    return TokenBatch(tokens[:, :-1], tokens[:, 1:], 24, 24)
+
+
+def language_loss(model, batch):
+    return token_loss(model.features(batch.input_ids), model.head_weight, batch.targets)

@@ -82,7 +82,7 @@ class Block(nn.Module):
     def of_last(self, x: Tensor, rows: Tensor, last: Tensor) -> Tensor:
         """The same for one token of each text only. Shapes: x (B, T, C), rows and last (B,) -> (B, C)"""
         one = x[rows, last] + self.attention.of_last(self.attention_norm(x), rows, last)
-        # For so few rows, to bring weights and gradients to another format and back costs more than the products.
+        # For so few rows bf16 saves less than it costs to bring weights to it and their gradients back.
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = one + self.feed_forward(self.feed_forward_norm(one))
         return out
