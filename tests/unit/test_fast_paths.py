@@ -228,11 +228,10 @@ def test_a_recording_plays_on_the_numbers_of_each_batch_and_leaves_nothing_of_th
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
     recorded = RecordedGradients()
-    for numbers, (gradient, loss) in zip((first, second), expected, strict=True):
+    model, precisely = torch.nn.ParameterList([weight]), contextlib.nullcontext()
+    for numbers, (gradient, total) in zip((first, second), expected, strict=True):
         weight.grad = None
-        assert (
-            recorded(torch.nn.ParameterList([weight]), [numbers], loss_of, contextlib.nullcontext(), 2).item() == loss
-        )
+        assert recorded(model, [numbers], loss_of, precisely, 2).item() == total
         assert torch.equal(weight.grad, gradient)
     assert gradients_before == [None] * (WARM_UPS + 1)  # none adds to what another left, and none runs after
     assert restored == ["as it was"]
