@@ -38,17 +38,18 @@ class Sampling:
             raise ValueError(f"temperature and top_k must be 0 or more, top_p in (0, 1], got {self}")
 
 
-def next_tokens(logits: Tensor, sampling: Sampling, draws: Tensor) -> Tensor:
+def next_tokens(logits: Tensor, sampling: Sampling, draws: Tensor | None) -> Tensor:
     """Choose a token for each row.
 
     Args:
-        draws: a number in [0, 1) for each row, the only randomness.
+        draws: a number in [0, 1) for each row, the only randomness; greedy choosing needs none.
     Shapes:  logits (B, V), draws (B,) -> (B,)
     Oracle:  reference.sampling.next_token
     Source:  top-k: Fan et al. 2018; top-p: Holtzman et al. 2020; the book's chapter 5.
     """
     if sampling.temperature == 0:
         return logits.argmax(dim=-1)
+    assert draws is not None, "a token cannot be drawn without a draw"
     n_kept = min(sampling.top_k or logits.shape[-1], logits.shape[-1])
     kept, token_ids = torch.topk(logits.float() / sampling.temperature, n_kept)  # exactly n_kept, ties or not; sorted
     probabilities = kept.softmax(dim=-1).cpu()  # a GPU's running sums come out anew each time
@@ -118,19 +119,14 @@ def stream(
     was_training = model.training
     model.eval()
     try:
-        draws = torch.stack(
-            [
-                torch.rand(max_new_tokens, generator=torch_generator(seed, "sampling", row))
-                for row in range(len(prompts))
-            ]
-        )
+        draws = None if sampling.temperature == 0 else _draws(seed, len(prompts), max_new_tokens)
         texts = {row: list(prompt) for row, prompt in enumerate(prompts)}
         reader = _reader(model, precision, len(prompts), max_new_tokens, use_cache)
         for step in range(max_new_tokens):
             if not texts:
                 return
             rows, scores = reader.next_scores(texts)
-            chosen = next_tokens(scores, sampling, draws[rows, step]).tolist()
+            chosen = next_tokens(scores, sampling, None if draws is None else draws[rows, step]).tolist()
             new = {row: token_id for row, token_id in zip(rows, chosen, strict=True) if token_id != stop_id}
             for row, token_id in new.items():
                 texts[row].append(token_id)
@@ -140,6 +136,13 @@ def stream(
                 yield new
     finally:
         model.train(was_training)
+
+
+def _draws(seed: int, n_rows: int, n_tokens: int) -> Tensor:
+    """A number in [0, 1) for each token of each row, whatever the other rows. Shapes: -> (n_rows, n_tokens)"""
+    return torch.stack(
+        [torch.rand(n_tokens, generator=torch_generator(seed, "sampling", row)) for row in range(n_rows)]
+    )
 
 
 def _reader(model: GPT, precision: WritingPrecision, n_texts: int, max_new_tokens: int, use_cache: bool) -> _Reader:
@@ -234,8 +237,10 @@ class _CachedReader(_Reader):
         if len(texts) < len(self.rows):
             self._drop_ended(texts, self.cache)
         newest = torch.tensor([[texts[row][-1]] for row in self.rows], device=self.device)
+        if self.blocked is None:
+            return self.rows, self.network.next_scores(newest, None, self.cache, None)
         positions = (self.cache.length - self.padding)[:, None]
-        mask = None if self.blocked is None else self.blocked[..., : self.cache.length + 1]
+        mask = self.blocked[..., : self.cache.length + 1]
         return self.rows, self.network.next_scores(newest, positions, self.cache, mask)
 
     def _read_all(self, texts: dict[int, list[int]]) -> tuple[list[int], Tensor]:

@@ -34,13 +34,9 @@ def scores_step_by_step(model: GPT, ids: torch.Tensor, dtype: torch.dtype, packe
     """Scores after the first three tokens, read at once, and after each one more. Shapes: (B, T) -> (B, T - 2, V)"""
     network = InferenceGPT(model, dtype, packed=packed)
     cache = network.new_cache(len(ids), 12)
-    positions = torch.arange(ids.shape[1]).expand_as(ids)
     edges = [0, *range(3, ids.shape[1] + 1)]
     with torch.no_grad():
-        scores = [
-            network.next_scores(ids[:, start:end], positions[:, start:end], cache, None)
-            for start, end in itertools.pairwise(edges)
-        ]
+        scores = [network.next_scores(ids[:, start:end], None, cache, None) for start, end in itertools.pairwise(edges)]
     assert cache.length == ids.shape[1]
     return torch.stack(scores, dim=1)
 
@@ -140,10 +136,11 @@ def test_bf16_computes_in_bf16_and_leaves_the_model_as_it_is(monkeypatch, use_ca
         return next_tokens(scores, *rest)
 
     monkeypatch.setattr("groundup.generate.next_tokens", spy)
+    sampling = Sampling(temperature=1.0)
     model = tiny_gpt(seed=1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for precision in ("bf16", "fp32"):
-        generate(model, PROMPTS, 1, precision=precision, use_cache=use_cache)
+        generate(model, PROMPTS, 1, sampling=sampling, precision=precision, use_cache=use_cache)
     assert seen == [torch.bfloat16, torch.float32]
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
 
@@ -185,12 +182,13 @@ def test_weights_are_packed_where_it_pays(monkeypatch, processor, from_texts):
 
 def test_rows_that_go_on_keep_their_keys_and_values():
     cache = KeyValueCache(2, 5, 1, 4, 3, device=torch.device("cpu"), dtype=torch.float32)
-    for _, _, keys, values in cache.extended(2):
-        keys.copy_(torch.arange(5.0)[:, None, None, None])
-        values.copy_(10 + torch.arange(5.0)[:, None, None, None])
+    for new, keys, values in cache.extended(2):
+        new.copy_(torch.arange(5.0)[None, :, None, None, None] + torch.tensor([0.0, 10.0])[:, None, None, None, None])
+        assert keys[4].unique().tolist() == [4.0]
+        assert values[4].unique().tolist() == [14.0]
     cache.keep_rows([0, 4, 2])
-    for new_keys, new_values, keys, values in cache.extended(1):
-        assert new_keys.shape == new_values.shape == (3, 1, 1, 3)
+    for new, keys, values in cache.extended(1):
+        assert new.shape == (2, 3, 1, 1, 3)
         assert keys.shape == values.shape == (3, 1, 3, 3)
         assert keys[:, 0, 0, 0].tolist() == [0, 4, 2]
         assert values[:, 0, 1, 2].tolist() == [10, 14, 12]
@@ -205,6 +203,6 @@ def test_several_tokens_after_others_need_a_mask():
     cache = network.new_cache(1, 12)
     ids = torch.tensor([[1, 2]])
     with torch.no_grad():
-        network.next_scores(ids, ids, cache, None)
+        network.next_scores(ids, None, cache, None)
         with pytest.raises(AssertionError, match="need a mask"):
-            network.next_scores(ids, ids, cache, None)
+            network.next_scores(ids, None, cache, None)

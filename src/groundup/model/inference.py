@@ -39,7 +39,7 @@ PACKED_FROM_TEXTS = {"intel": 4, "other": 1}
 class KeyValueCache:
     """Keys and values of the tokens already read, for every layer, in memory taken once.
 
-    Shapes:  keys, values (n_layers, B, H, capacity, D)
+    Shapes:  kept (n_layers, 2, B, H, capacity, D), keys before values
     """
 
     def __init__(
@@ -53,30 +53,23 @@ class KeyValueCache:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        shape = (n_layers, batch_size, n_heads, capacity, d_head)
+        shape = (n_layers, 2, batch_size, n_heads, capacity, d_head)
         # Memory that no token has reached yet is neither set nor read, so that it costs nothing.
-        self.keys = torch.empty(shape, device=device, dtype=dtype)
-        self.values = torch.empty(shape, device=device, dtype=dtype)
+        self.kept = torch.empty(shape, device=device, dtype=dtype)
         self.capacity = capacity
         self.length = 0
 
-    def extended(self, n_tokens: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Room for more tokens: for each layer, where their keys and values go, and all so far with that room.
+    def extended(self, n_tokens: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Room for more tokens: for each layer, where their keys and values go, and the keys and values with that room.
 
-        Shapes:  -> keys and values (B, H, n_tokens, D), then (B, H, S, D)
+        Shapes:  -> (2, B, H, n_tokens, D), then twice (B, H, S, D)
         """
         start, end = self.length, self.length + n_tokens
         assert end <= self.capacity, "the cache was made too small for the tokens asked of it"
         self.length = end
-        keys, values = self.keys[:, :, :, :end], self.values[:, :, :, :end]
+        kept = self.kept[:, :, :, :, :end]
         # One view of all layers, cut up, takes less time than a view for each layer.
-        return zip(
-            keys[:, :, :, start:].unbind(),
-            values[:, :, :, start:].unbind(),
-            keys.unbind(),
-            values.unbind(),
-            strict=True,
-        )
+        return zip(kept[:, :, :, :, start:].unbind(), kept[:, 0].unbind(), kept[:, 1].unbind(), strict=True)
 
     def keep_rows(self, order: Sequence[int]) -> None:
         """Drop the sequences that are finished.
@@ -86,14 +79,13 @@ class KeyValueCache:
         """
         moved = [(place, source) for place, source in enumerate(order) if place != source]
         assert all(source >= len(order) for _, source in moved), "a sequence would be overwritten before it is moved"
-        for part in (self.keys, self.values):
-            for place, source in moved:
-                part[:, place, :, : self.length] = part[:, source, :, : self.length]
-        self.keys, self.values = self.keys[:, : len(order)], self.values[:, : len(order)]
+        for place, source in moved:
+            self.kept[:, :, place, :, : self.length] = self.kept[:, :, source, :, : self.length]
+        self.kept = self.kept[:, :, : len(order)]
 
 
 class _Linear(Protocol):
-    """A linear layer with what follows it. Shapes: (..., in) -> (..., out)"""
+    """A linear layer with what follows it. Shapes: (N, in) -> (N, out)"""
 
     def of(self, x: Tensor) -> Tensor: ...
 
@@ -112,7 +104,7 @@ class _Plain:
         return gelu(self.of(x))
 
     def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        return shortcut + self.of(x)
+        return self.of(x).add_(shortcut)
 
 
 class _Packed:
@@ -170,25 +162,27 @@ class InferenceGPT:
         d_head = self.config.d_model // n_heads
         return KeyValueCache(n_layers, batch_size, n_heads, capacity, d_head, device=self.device, dtype=self.dtype)
 
-    def next_scores(self, input_ids: Tensor, positions: Tensor, cache: KeyValueCache, mask: Tensor | None) -> Tensor:
+    def next_scores(
+        self, input_ids: Tensor, positions: Tensor | None, cache: KeyValueCache, mask: Tensor | None
+    ) -> Tensor:
         """Scores for the token after the last one; keys and values of those given are added to the cache.
 
         Args:
+            positions: None means that they go on from those in the cache.
             mask: zero where a query may look and -inf elsewhere, in the format of the products; None means causal.
         Shapes:  input_ids and positions (B, T), mask broadcast to (B, H, T, S) -> (B, V)
         """
-        assert cache.length == 0 or input_ids.shape[1] == 1 or mask is not None, (
-            "several tokens after others need a mask"
-        )
+        batch, tokens = input_ids.shape
+        assert cache.length == 0 or tokens == 1 or mask is not None, "several tokens after others need a mask"
+        if positions is None:
+            at = self.position_embedding[cache.length : cache.length + tokens]
+        else:
+            at = torch.embedding(self.position_embedding, positions)
         # The sum is rounded, not its parts.
-        x = (F.embedding(input_ids, self.token_embedding) + F.embedding(positions, self.position_embedding)).to(
-            self.dtype
-        )
-        for block, (new_keys, new_values, keys, values) in zip(
-            self.blocks, cache.extended(input_ids.shape[1]), strict=True
-        ):
-            x = block(x, new_keys, new_values, keys, values, mask)
-        return self.head.of(self.final_norm(x[:, -1]))
+        x = (torch.embedding(self.token_embedding, input_ids) + at).to(self.dtype).flatten(0, 1)
+        for block, (new, keys, values) in zip(self.blocks, cache.extended(tokens), strict=True):
+            x = block(x, new, keys, values, mask)
+        return self.head.of(self.final_norm(x.view(batch, tokens, -1)[:, -1]))
 
 
 class _InferenceBlock:
@@ -196,7 +190,6 @@ class _InferenceBlock:
 
     def __init__(self, block: nn.Module, dtype: torch.dtype, packed: bool) -> None:
         assert isinstance(block, Block)
-        self.n_heads = block.attention.n_heads
         self.attention_norm, self.feed_forward_norm = (
             _norm(norm, dtype) for norm in (block.attention_norm, block.feed_forward_norm)
         )
@@ -210,19 +203,17 @@ class _InferenceBlock:
             )
         )
 
-    def __call__(
-        self, x: Tensor, new_keys: Tensor, new_values: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        batch, tokens, d_model = x.shape
-        together = self.query_key_value.of(self.attention_norm(x))  # shape: (B, T, 3C)
-        # shape: (B, T, 3C) -> three of (B, H, T, D)
-        q, k, v = together.view(batch, tokens, 3, self.n_heads, d_model // self.n_heads).permute(2, 0, 3, 1, 4).unbind()
-        new_keys.copy_(k)
-        new_values.copy_(v)
+    def __call__(self, x: Tensor, new: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """Shapes: x (B T, C), new (2, B, H, T, D), keys and values (B, H, S, D) -> (B T, C)"""
+        _, batch, n_heads, tokens, d_head = new.shape
+        together = self.query_key_value.of(self.attention_norm(x))  # shape: (B T, 3C)
+        # shape: (B T, 3C) -> (3, B, H, T, D)
+        together = together.view(batch, tokens, 3, n_heads, d_head).permute(2, 0, 3, 1, 4)
+        new.copy_(together[1:])
         causal = mask is None and tokens > 1
-        context = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, is_causal=causal)
-        # shape: (B, H, T, D) -> (B, T, C), the heads side by side again
-        x = self.project.added(context.transpose(1, 2).reshape(batch, tokens, d_model), x)
+        context = F.scaled_dot_product_attention(together[0], keys, values, attn_mask=mask, is_causal=causal)
+        # shape: (B, H, T, D) -> (B T, C), the heads side by side again
+        x = self.project.added(context.transpose(1, 2).reshape(x.shape), x)
         return self.narrow.added(self.widen.gated(self.feed_forward_norm(x)), x)
 
 
@@ -239,4 +230,7 @@ def _linear(layer: nn.Module, dtype: torch.dtype, packed: bool) -> _Linear:
 
 def _weights(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, packed: bool) -> _Linear:
     weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
-    return _Packed(weight, bias) if packed else _Plain(partial(F.linear, weight=weight, bias=bias))
+    if packed:
+        return _Packed(weight, bias)
+    # One operator, where a linear layer is four.
+    return _Plain(partial(torch.mm, mat2=weight.t()) if bias is None else partial(torch.addmm, bias, mat2=weight.t()))
