@@ -193,12 +193,15 @@ class PretrainParams(TrainingParams):
     `initial_weights` are those of `scratch`: `gpt2` for random ones as GPT-2's; `copying` ones can copy from the text
     above before they are trained.
     `windows: documents` lets each window of text begin with a document; `anywhere` cuts the text wherever it falls.
+    Over the first `batch_warmup_steps` and `length_warmup_steps` batches and windows grow from one to their full size.
     """
 
     init: str
     initial_weights: InitialWeights
     max_steps: Count
     windows: Literal["documents", "anywhere"]
+    batch_warmup_steps: Count
+    length_warmup_steps: Count
     sample_prompt: str
     sample_tokens: Count
 

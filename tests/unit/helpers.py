@@ -110,6 +110,8 @@ def pretrain_settings(**changes: Any) -> PretrainParams:
         "max_steps": 3,
         "initial_weights": "gpt2",
         "windows": "anywhere",
+        "batch_warmup_steps": 0,
+        "length_warmup_steps": 0,
         "sample_prompt": "",
         "sample_tokens": 0,
     }

@@ -116,6 +116,21 @@ def test_a_step_takes_its_batches_one_after_the_other():
     assert len({tuple(ids.flatten().tolist()) for ids in together}) == 6
 
 
+@pytest.mark.parametrize("grad_accum_steps", [1, 2])
+def test_growing_batches_and_windows_are_the_beginnings_of_full_ones(grad_accum_steps):
+    full = task(batch_size=4, grad_accum_steps=grad_accum_steps)
+    growing = task(
+        batch_size=4, grad_accum_steps=grad_accum_steps, batch_warmup_steps=3, length_warmup_steps=CONTEXT // 2
+    )
+    assert full.alike
+    assert not growing.alike  # a recorded step has one shape
+    for step, (rows, length) in enumerate([(1, 2), (2, 4), (4, CONTEXT), (4, CONTEXT)]):
+        for all_of_it, some in zip(full.batches(step), growing.batches(step), strict=True):
+            assert torch.equal(some.input_ids, all_of_it.input_ids[:rows, :length])
+            assert torch.equal(some.targets, all_of_it.targets[:rows, :length])
+            assert some.n_targets == some.n_tokens == rows * length
+
+
 def test_a_corpus_that_fills_one_batch_is_taken_and_one_token_less_is_refused():
     needed = (4 + 1) * CONTEXT + 1
     assert task(needed, batch_size=4).batches(0)[0].n_targets == 4 * CONTEXT

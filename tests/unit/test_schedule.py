@@ -6,7 +6,7 @@ import math
 import pytest
 from helpers import training_settings
 
-from groundup.train.schedule import learning_rate_at, steps_that_any_length_shares
+from groundup.train.schedule import grown, learning_rate_at, steps_that_any_length_shares
 
 
 def rates(max_steps: int, warmup_steps: int, highest: float = 1.0, lowest: float = 0.1, **changes) -> list[float]:
@@ -65,3 +65,9 @@ def test_the_steps_that_any_length_shares_have_the_same_rates_in_a_longer_traini
         == rates(longer, 2, schedule=schedule, decay_steps=4)[:shared]
     )
     assert (shared == 0) == (schedule == "cosine" or (schedule, shorter) == ("warmup_stable_decay", 3))
+
+
+def test_a_size_grows_in_a_straight_line_and_is_full_at_the_end_of_its_warm_up():
+    assert [grown(step, 4, 16) for step in range(6)] == [4, 8, 12, 16, 16, 16]
+    assert [grown(step, 6, 3) for step in range(7)] == [1, 1, 1, 2, 2, 3, 3]
+    assert [grown(step, 0, 16) for step in range(2)] == [16, 16]

@@ -64,6 +64,8 @@ def loss_after(params: Params, tokens: Path, splits: Path, steps: int) -> Callab
         max_steps=steps,
         warmup_steps=min(params.pretrain.warmup_steps, steps // 5),
         decay_steps=min(params.pretrain.decay_steps, steps // 2),
+        batch_warmup_steps=min(params.pretrain.batch_warmup_steps, steps // 2),
+        length_warmup_steps=min(params.pretrain.length_warmup_steps, steps // 2),
         min_learning_rate=0.0,
         evaluation_interval=steps,
         weight_average=0.0,

@@ -195,6 +195,8 @@ def learn_to_write(
         init="scratch",
         max_steps=settings.language_steps,
         windows="documents",
+        batch_warmup_steps=0,
+        length_warmup_steps=0,
         initial_weights="gpt2",
         sample_prompt="",
         sample_tokens=0,

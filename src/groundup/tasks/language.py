@@ -18,6 +18,7 @@ from groundup.model.loss import IGNORE_INDEX, token_loss
 from groundup.seeding import derive_seed
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.device import on_device
+from groundup.train.schedule import grown
 
 # A sample in the log is to show what the model can do, not its worst luck.
 LOG_SAMPLING = Sampling(temperature=0.8, top_k=50)
@@ -54,12 +55,12 @@ class CorpusScore:
 class LanguageTask:
     """Pretraining: windows of the train text in random order, validation on all of the validation side.
 
+    While batches or windows still grow, what a full one has beyond them is not read in that epoch.
+
     Args:
         text, remedy: what the text is called, and what to do if it is too short.
         learning_rate_key: where the learning rate comes from.
     """
-
-    alike = True
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class LanguageTask:
         self.train, self.validation, self.tokenizer = train, validation, tokenizer
         self.settings, self.context_length, self.seed, self.device = settings, context_length, seed, device
         self.max_steps, self.learning_rate_key = settings.max_steps, learning_rate_key
+        self.alike = not (settings.batch_warmup_steps or settings.length_warmup_steps)
         if not self.max_steps:
             return
         try:
@@ -91,11 +93,17 @@ class LanguageTask:
             ) from None
 
     def batches(self, step: int) -> list[TokenBatch]:
-        first = step * self.settings.grad_accum_steps
-        return [self._batch(number) for number in range(first, first + self.settings.grad_accum_steps)]
+        settings = self.settings
+        first = step * settings.grad_accum_steps
+        rows = grown(step, settings.batch_warmup_steps, settings.batch_size)
+        length = grown(step, settings.length_warmup_steps, self.context_length)
+        return [
+            self._batch(self._windows(number)[:rows, : length + 1])
+            for number in range(first, first + settings.grad_accum_steps)
+        ]
 
-    def _batch(self, number: int) -> TokenBatch:
-        tokens = on_device(self._windows(number), self.device)  # shape: (B, T + 1)
+    def _batch(self, windows: np.ndarray) -> TokenBatch:
+        tokens = on_device(windows, self.device)  # shape: (B, T + 1)
         return TokenBatch(
             tokens[:, :-1], tokens[:, 1:], n_targets=tokens[:, 1:].numel(), n_tokens=tokens[:, 1:].numel()
         )

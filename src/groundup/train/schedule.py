@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step."""
+"""The learning rate, and the sizes that grow, as pure functions of the step."""
 
 import math
 
@@ -27,6 +27,15 @@ def learning_rate_at(step: int, max_steps: int, settings: TrainingParams) -> flo
         return highest if left >= settings.decay_steps else lowest + (highest - lowest) * left / settings.decay_steps
     progress = (step - settings.warmup_steps) / max(1, max_steps - 1 - settings.warmup_steps)
     return lowest + 0.5 * (highest - lowest) * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def grown(step: int, warmup_steps: int, full: int) -> int:
+    """A size that rises in a straight line to its full one over the first steps; 1 at least.
+
+    Source: batches, Brown et al. 2020, "Language Models are Few-Shot Learners", appendix B; windows, Li et al. 2022,
+        "The Stability-Efficiency Dilemma: Investigating Sequence Length Warmup for Training GPT Models"
+    """
+    return full if step >= warmup_steps else max(1, full * (step + 1) // warmup_steps)
 
 
 def steps_that_any_length_shares(max_steps: int, settings: TrainingParams) -> int:
