@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import tiny_gpt
 
-from groundup.generate import Sampling, generate, stream
+from groundup.generate import Sampling, generate, next_tokens, stream
 
 PROMPTS = [[1], [2, 3, 4, 5, 6], list(range(7, 19)), [1, 2, 3], list(range(20))]  # the context is 12 tokens
 GREEDY, RANDOM = Sampling(), Sampling(temperature=1.0, top_k=20, top_p=0.95)
@@ -44,6 +44,18 @@ def test_the_seed_and_nothing_else_decides(model):
     torch.manual_seed(1)
     assert generate(model, PROMPTS, 10, sampling=RANDOM, seed=1) == first
     assert generate(model, PROMPTS, 10, sampling=RANDOM, seed=2) != first
+
+
+def test_each_token_of_each_row_has_a_draw_of_its_own(model, monkeypatch):
+    seen = []
+
+    def spy(scores, sampling, draws):
+        seen.append(draws)
+        return next_tokens(scores, sampling, draws)
+
+    monkeypatch.setattr("groundup.generate.next_tokens", spy)
+    generate(model, PROMPTS, 20, sampling=RANDOM, seed=1)
+    assert torch.stack(seen).unique().numel() == 20 * len(PROMPTS)
 
 
 def test_equal_prompts_in_one_batch_are_written_on_differently(model):

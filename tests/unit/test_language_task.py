@@ -122,13 +122,17 @@ def test_growing_batches_and_windows_are_the_beginnings_of_full_ones(grad_accum_
     growing = task(
         batch_size=4, grad_accum_steps=grad_accum_steps, batch_warmup_steps=3, length_warmup_steps=CONTEXT // 2
     )
-    assert full.alike
-    assert not growing.alike  # a recorded step has one shape
     for step, (rows, length) in enumerate([(1, 2), (2, 4), (4, CONTEXT), (4, CONTEXT)]):
         for all_of_it, some in zip(full.batches(step), growing.batches(step), strict=True):
             assert torch.equal(some.input_ids, all_of_it.input_ids[:rows, :length])
             assert torch.equal(some.targets, all_of_it.targets[:rows, :length])
             assert some.n_targets == some.n_tokens == rows * length
+
+
+def test_only_batches_that_do_not_grow_are_alike():
+    assert task().alike
+    assert not task(batch_warmup_steps=3).alike
+    assert not task(length_warmup_steps=3).alike
 
 
 def test_a_corpus_that_fills_one_batch_is_taken_and_one_token_less_is_refused():

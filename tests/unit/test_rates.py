@@ -99,6 +99,24 @@ def test_each_rate_is_a_training_of_its_own_from_the_same_weights(project):
     assert first < other < 6.0  # nats; ln 257 is 5.55
 
 
+def test_warm_ups_are_over_within_a_short_training(project, monkeypatch):
+    folder, params = project
+    long = dict.fromkeys(("warmup_steps", "batch_warmup_steps", "length_warmup_steps"), 1000)
+    short = dict.fromkeys(long, 2)
+    used = []
+    train = rates.train
+
+    def seen(model, task, settings, **rest):
+        used.append({name: getattr(settings, name) for name in long})
+        return train(model, task, settings, **rest)
+
+    monkeypatch.setattr(rates, "train", seen)
+    for warm_ups in (long, short):
+        each = replace(params, pretrain=replace(params.pretrain, **warm_ups))
+        loss_after(each, folder / "tokenizer", folder, steps=10)(1e-2)
+    assert used == [{"warmup_steps": 2, "batch_warmup_steps": 5, "length_warmup_steps": 5}, short]
+
+
 def test_a_training_that_breaks_down_counts_as_infinite(project, monkeypatch):
     folder, params = project
 
