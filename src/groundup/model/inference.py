@@ -93,7 +93,7 @@ class _Linear(Protocol):
         """Then GELU."""
 
     def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        """Then the sum with what was there, whose memory may be used for it."""
+        """Then the sum with what was there."""
 
 
 class _Plain:
@@ -104,28 +104,7 @@ class _Plain:
         return gelu(self.of(x))
 
     def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        return shortcut + self.of(x)
-
-
-class _Unpacked:
-    """Torch's own products, added to what is there: a bias that comes with a product is a copy more.
-
-    Oracle: `_Plain`
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.weight, self.bias = weight.t(), bias
-
-    def of(self, x: Tensor) -> Tensor:
-        return torch.mm(x, self.weight) if self.bias is None else torch.addmm(self.bias, x, self.weight)
-
-    def gated(self, x: Tensor) -> Tensor:
-        return gelu(self.of(x))
-
-    def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        if self.bias is not None:
-            shortcut.add_(self.bias)
-        return shortcut.addmm_(x, self.weight)
+        return self.of(x).add_(shortcut)
 
 
 class _Packed:
@@ -240,9 +219,7 @@ class _InferenceBlock:
 
 def _norm(norm: LayerNorm, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     bias = None if norm.bias is None else norm.bias.to(dtype)
-    return partial(
-        torch.layer_norm, normalized_shape=norm.weight.shape, weight=norm.weight.to(dtype), bias=bias, eps=1e-5
-    )
+    return partial(F.layer_norm, normalized_shape=norm.weight.shape, weight=norm.weight.to(dtype), bias=bias, eps=1e-5)
 
 
 def _linear(layer: nn.Module, dtype: torch.dtype, packed: bool) -> _Linear:
@@ -253,4 +230,7 @@ def _linear(layer: nn.Module, dtype: torch.dtype, packed: bool) -> _Linear:
 
 def _weights(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, packed: bool) -> _Linear:
     weight, bias = weight.to(dtype), None if bias is None else bias.to(dtype)
-    return _Packed(weight, bias) if packed else _Unpacked(weight, bias)
+    if packed:
+        return _Packed(weight, bias)
+    # One operator, where a linear layer is four.
+    return _Plain(partial(torch.mm, mat2=weight.t()) if bias is None else partial(torch.addmm, bias, mat2=weight.t()))
