@@ -48,7 +48,7 @@ def next_tokens(logits: Tensor, sampling: Sampling, draws: Tensor | None) -> Ten
     Source:  top-k: Fan et al. 2018; top-p: Holtzman et al. 2020; the book's chapter 5.
     """
     if sampling.temperature == 0:
-        return logits.max(dim=-1).indices  # the first of equals, as argmax has it, at a quarter of its time
+        return logits.max(dim=-1).indices  # the first of equals, as argmax has it, in a third of its time or less
     assert draws is not None, "a token cannot be drawn without a draw"
     n_kept = min(sampling.top_k or logits.shape[-1], logits.shape[-1])
     kept, token_ids = torch.topk(logits.float() / sampling.temperature, n_kept)  # exactly n_kept, ties or not; sorted

@@ -13,6 +13,7 @@ FLOORS = {
     "groundup.errors": 0,
     "groundup.config": 0,
     "groundup.seeding": 0,
+    "groundup.signals": 0,
     "groundup.files": 0,
     "groundup.console": 0,
     "groundup.fast_paths": 0,

@@ -5,7 +5,6 @@ made already, a download or a pretrained model, is not made again.
 """
 
 import contextlib
-import ctypes
 import io
 import os
 import shutil
@@ -24,6 +23,7 @@ from groundup.config import PARAMS_FILE, parse_params
 from groundup.data.own import OWN_FOLDER
 from groundup.errors import GroundupError, StoppedBySignal, shorten
 from groundup.files import write_text_atomically
+from groundup.signals import end_with_parent
 from groundup.tracking.store import Store, tracking_uri
 
 PLACE = Path(".groundup")
@@ -32,7 +32,6 @@ PIPELINE = (Path("dvc.yaml"), Path(".dvcignore"), Path(".dvc/config"), Path("con
 LOG = Path("repro.log")
 OF_A_STAGE = ("DVC_ROOT", "DVC_STAGE")  # what dvc tells the stage that it runs
 LONGEST_REASON = 300
-PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that comes when the parent dies
 
 Tell = Callable[[str], None]
 
@@ -144,7 +143,7 @@ class ProjectCopy:
                 encoding="utf-8",
                 errors="replace",
                 process_group=0,  # so that dvc and its stage hear a signal at the same time, and once
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,  # the trainer then keeps its state and ends (train/resume.py)
             )
             group.append(process.pid)
             assert process.stdout is not None, "it is a pipe"
@@ -163,12 +162,6 @@ class ProjectCopy:
             "MLFLOW_TRACKING_URI": tracking_uri(),
             "GROUNDUP_MIRROR": str(Path(mirror).resolve()) if mirror else "",
         }
-
-
-def _end_with_parent() -> None:
-    """If this process is killed, let dvc end too, whose trainer then keeps its state and ends (train/resume.py)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextlib.contextmanager

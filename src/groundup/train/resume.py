@@ -10,7 +10,6 @@ does not count, and a training of more steps goes on from there.
 """
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -32,13 +31,13 @@ from torch import Tensor
 
 from groundup.errors import GroundupError, StoppedBySignal
 from groundup.files import sha256_of_file, write_text_atomically
+from groundup.signals import end_with_parent
 from groundup.train.checkpoint import write_safetensors
 
 FOLDER = Path("checkpoints")
 GENERATIONS = 2  # so that one can be damaged
 DIGEST_LETTERS = 16
 WAIT_FOR_LOCK_S = 10.0  # as long as a trainer may take to stop whose dvc was killed
-PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that comes when the parent dies
 STEPS_FILE = "finished-after-steps"  # in the folder for longer trainings
 
 # A mirror of what is done, not a part of it.
@@ -330,8 +329,7 @@ def _prune(folder: Path, keep: Sequence[Path | None]) -> None:
 
 @contextlib.contextmanager
 def _signals_to(checkpoints: Checkpoints) -> Iterator[None]:
-    if sys.platform == "linux":  # if dvc is killed, stop as if by SIGTERM, and do not train on beside a new run
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()  # if dvc is killed, stop as if by SIGTERM, and do not train on beside a new run
     before = {number: signal.signal(number, checkpoints.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
