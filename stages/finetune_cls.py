@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from groundup.config import FROM_RANDOM
 from groundup.files import folder_written_atomically
 from groundup.report.tables import write_training_report
 from groundup.tracking.stage import StageRun
@@ -15,7 +16,7 @@ def finetune_cls(params: Any, run: StageRun) -> None:
     from groundup.model.initial import new_model
     from groundup.tasks.classify import LabelledRows
     from groundup.tasks.fewer_rows import drawn_rows
-    from groundup.tasks.fine_tune_classifier import FROM_RANDOM, fine_tune_classifier
+    from groundup.tasks.fine_tune_classifier import fine_tune_classifier
     from groundup.train.checkpoint import load_model, save_model
     from groundup.train.precision import prepare_runtime
     from groundup.train.resume import checkpoints_of

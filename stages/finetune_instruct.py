@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from groundup.config import FROM_RANDOM
 from groundup.files import folder_written_atomically, write_text_atomically
 from groundup.report.tables import training_samples, write_training_report
 from groundup.tracking.stage import StageRun
@@ -13,7 +14,7 @@ from stages.paths import GIVEN_TO_INSTRUCT, INSTRUCTED, PRETRAINED, REPORTS, SPL
 def finetune_instruct(params: Any, run: StageRun) -> None:
     """Fine-tune the pretrained model on instructions in the Alpaca form."""
     from groundup.model.initial import new_model
-    from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, InstructTask, fine_tune
+    from groundup.tasks.instruct import InstructionRows, InstructTask, fine_tune
     from groundup.train.checkpoint import save_model
     from groundup.train.given_weights import starting_point
     from groundup.train.precision import prepare_runtime

@@ -40,6 +40,7 @@ FastPath = Literal[
     "early_batches",
     "cuda_graphs",
 ]
+Pooling = Literal["last", "mean", "max"]
 LoraTarget = Literal["query_key_value", "project", "widen", "narrow"]
 
 
@@ -61,6 +62,7 @@ GPT2_SHAPES = {
 }
 GPT2_CONTEXT_LENGTH = 1024
 SCRATCH, STAGE_BEFORE = "scratch", "pretrained"  # what a training begins with, if not with given weights
+FROM_RANDOM = "from_random"  # a key, and what it asks for: the folder of the model without pretraining, its figures
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,10 @@ class FinetuneClsParams(TrainingParams):
     Before it learns to tell the classes apart, the model learns for `language_steps` steps to write such messages.
     While it does, the surprise at a token of theirs counts `language_weight` times as much as that at a class.
 
+    `spelled_out` lets the model read each message a second time, letter by letter, and so see inside its tokens.
+
+    `pooling` is how one vector, which the class head reads, comes of those of a message's tokens.
+
     `train_rows` is how many labelled rows it learns the classes from, 0 for all; writing reads all, but no labels.
     `from_random` trains a model with random weights in the same way, to show what pretraining buys.
     """
@@ -235,6 +241,8 @@ class FinetuneClsParams(TrainingParams):
     language_batch_size: Positive
     language_learning_rate: PositiveFloat
     language_weight: NotNegative
+    spelled_out: bool
+    pooling: Pooling
     epochs: Positive
     trainable: Trainable
     lora: LoraParams

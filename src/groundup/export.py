@@ -63,6 +63,13 @@ def _with_biases(weights: dict[str, Tensor], model: GPT) -> dict[str, Tensor]:
 
 
 def _classifier_weights(classifier: GPTClassifier) -> dict[str, Tensor]:
+    if classifier.pooling != "last":
+        raise GroundupError(
+            "GPT2ForSequenceClassification reads a text's last token, and this classifier all of them",
+            got=f"finetune_cls.pooling {classifier.pooling}",
+            allowed="last",
+            do="train with finetune_cls.pooling: last",
+        )
     weights = _with_biases(to_gpt2(classifier.trunk), classifier.trunk)
     del weights["lm_head.weight"]
     head = classifier.class_head
@@ -126,6 +133,7 @@ def _classifier_config(classifier: GPTClassifier, tokenizer: Tokenizer, facts: d
         "problem_type": "single_label_classification",
         # Of the last of two labels' probability; transformers keeps it and does not use it.
         **({} if threshold is None else {"threshold": threshold}),
+        "spelled_out": facts["spelled_out"],  # whether it reads a text as `tasks.classify.spelled` gives it; kept, too
     }
 
 

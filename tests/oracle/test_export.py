@@ -73,16 +73,19 @@ def test_a_language_model_gives_the_same_scores(tmp_path, tokenizer, shape, bias
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("bias", [True, False])
-def test_a_classifier_gives_the_same_scores_for_padded_texts(tmp_path, tokenizer, shape, bias):
+@pytest.mark.parametrize(("bias", "spelled_out"), [(True, False), (False, False), (True, True)])
+def test_a_classifier_gives_the_same_scores_for_padded_texts(tmp_path, tokenizer, shape, bias, spelled_out):
     classifier = GPTClassifier(random_model(tokenizer, bias=bias, **shape), 2).eval()
     with torch.no_grad():
         classifier.class_head.weight.normal_()
         classifier.class_head.bias.copy_(torch.tensor([0.7, -1.3]))
-    folder = exported(tmp_path, classifier, tokenizer, labels=["ham", "spam"], threshold=0.4)
+    facts = {"labels": ["ham", "spam"], "threshold": 0.4, "spelled_out": spelled_out}
+    folder = exported(tmp_path, classifier, tokenizer, **facts)
     theirs = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     read = AutoTokenizer.from_pretrained(folder)
     texts = ["The cat!", "the rat sat on", "!!"]
+    if spelled_out:
+        texts = [text + "\n" + " ".join(text) for text in texts]  # as docs/exports.md says
     batch = read(texts, return_tensors="pt", padding=True)
     rows = [[*tokenizer.encode(text), tokenizer.end_of_text_id] for text in texts]
     lengths = torch.tensor([len(row) for row in rows])
@@ -94,6 +97,7 @@ def test_a_classifier_gives_the_same_scores_for_padded_texts(tmp_path, tokenizer
         torch.testing.assert_close(classifier(ours, lengths), theirs(**batch).logits, **CLOSE)
     assert theirs.config.id2label == {0: "ham", 1: "spam"}
     assert theirs.config.threshold == 0.4
+    assert theirs.config.spelled_out is spelled_out
 
 
 def classifier_of(tokenizer, n_classes, **shape):

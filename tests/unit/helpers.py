@@ -122,6 +122,8 @@ def classifier_settings(**changes: Any) -> FinetuneClsParams:
     own = {
         "language_steps": 0,
         "language_weight": 0.0,
+        "spelled_out": False,
+        "pooling": "last",
         "language_batch_size": 2,
         "language_learning_rate": 1e-3,
         "epochs": 1,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import CPU, byte_tokenizer, instruction_rows, tiny_gpt
 
-from groundup.config import EvaluateParams
+from groundup.config import FROM_RANDOM, EvaluateParams
 from groundup.data.rows import ROWS_FILE, write_rows
 from groundup.data.token_store import TokenStore, write_token_store
 from groundup.errors import GroundupError
@@ -25,7 +25,7 @@ from groundup.evaluation.surprise import token_losses
 from groundup.model.gpt import GPTClassifier
 from groundup.report.classifier_files import curves_of
 from groundup.tasks.classify import LabelledRows, class_logits
-from groundup.tasks.instruct import FROM_RANDOM, answers
+from groundup.tasks.instruct import answers
 from groundup.tasks.threshold import choose_threshold
 from groundup.train.checkpoint import load_classifier, save_model
 

@@ -13,6 +13,7 @@ from helpers import (
     tiny_gpt,
 )
 
+from groundup.config import Pooling
 from groundup.model.gpt import GPT, GPTClassifier, choose_trainable
 from groundup.tasks import classify, frozen_trunk, instruct
 from groundup.tasks.classify import ClassifyTask, LabelledRows, class_logits
@@ -29,9 +30,9 @@ def rows(tmp_path) -> LabelledRows:
     return labelled_rows(tmp_path)
 
 
-def classifier(trainable: str) -> GPTClassifier:
+def classifier(trainable: str, pooling: Pooling = "last") -> GPTClassifier:
     torch.manual_seed(1)
-    model = GPTClassifier(tiny_gpt(n_layers=N_LAYERS), 2)
+    model = GPTClassifier(tiny_gpt(n_layers=N_LAYERS), 2, pooling)
     choose_trainable(model, trainable)
     return model
 
@@ -72,13 +73,14 @@ def test_the_frozen_blocks_are_those_before_the_first_that_trains(trainable, fro
     assert classifier(trainable).trunk.n_frozen_blocks == frozen
 
 
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
 @pytest.mark.parametrize("trainable", ["head", "last_block", "last_two_blocks"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_training_is_the_same_and_the_frozen_blocks_run_once(rows, trainable, precision, monkeypatch):
+def test_the_training_is_the_same_and_the_frozen_blocks_run_once(rows, trainable, precision, pooling, monkeypatch):
     outcomes, logits, calls = [], [], []
     for cached in (True, False):
         monkeypatch.setattr(classify, "fits", lambda *_, cached=cached: cached)
-        model, task = classifier(trainable), task_of(rows, trainable=trainable, precision=precision)
+        model, task = classifier(trainable, pooling), task_of(rows, trainable=trainable, precision=precision)
         count: list[int] = []
         model.trunk.blocks[0].register_forward_hook(lambda *_, count=count: count.append(1))
         outcomes.append(train(model, task, task.settings, seed=0))

@@ -42,6 +42,11 @@ class TokenStore:
         return np.diff(self.offsets)
 
     @classmethod
+    def of(cls, documents: Sequence[np.ndarray]) -> "TokenStore":
+        """A store in memory of one document or more."""
+        return cls(np.concatenate(documents), np.cumsum([0, *map(len, documents)], dtype=np.int64))
+
+    @classmethod
     def load(cls, folder: Path) -> "TokenStore":
         """Open a store; the tokens stay on disk.
 

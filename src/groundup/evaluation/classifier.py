@@ -63,11 +63,12 @@ def evaluate_classifier(
     Args:
         seed: of the run; the resamples that intervals come from follow from it.
     """
-    model, _, facts = load_classifier(folder, device)
+    model, tokenizer, facts = load_classifier(folder, device)
     classes = Classes.of(facts)
     labels = {side: label_numbers(rows.labels, classes.names, side) for side, rows in sides.items()}
     wanted, test = labels["test"], sides["test"]
-    validation_logits, logits = (class_logits(model, sides[side]) for side in ("validation", "test"))
+    read = {side: rows.as_read(tokenizer, spelled_out=facts["spelled_out"]) for side, rows in sides.items()}
+    validation_logits, logits = (class_logits(model, read[side]) for side in ("validation", "test"))
     probabilities = {GPT: class_probabilities(logits)}
     rules = {GPT: classes, "majority": classes.with_threshold(0.5)}
     probabilities["majority"] = majority_probabilities(labels["train"], len(wanted), len(classes.names))
@@ -75,7 +76,7 @@ def evaluate_classifier(
     for name, baseline in BASELINES.items():
         on_validation, probabilities[name] = baseline(train, validation, test.texts)
         rules[name] = with_best_threshold(classes, labels["validation"], on_validation, facts["threshold_for"])
-    beginner = from_random(folder, test, device)
+    beginner = from_random(folder, read["test"], device)
     for name, (rule, told) in beginner.items():
         rules[name], probabilities[name] = rule, told
     called = {name: rules[name].called(each) for name, each in probabilities.items()}

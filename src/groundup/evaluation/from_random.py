@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from groundup.config import FROM_RANDOM
 from groundup.tasks.classes import Classes
 from groundup.tasks.classify import LabelledRows, class_logits, class_probabilities
-from groundup.tasks.fine_tune_classifier import FROM_RANDOM
 from groundup.train.checkpoint import load_classifier
 
 
@@ -18,6 +18,7 @@ def from_random(folder: Path, test: LabelledRows, device: torch.device) -> dict[
 
     Args:
         folder: of the classifier beside which it lies.
+        test: with the tokens that both read.
     Shapes:  probabilities (N, K)
     """
     if not (folder / FROM_RANDOM).is_dir():

@@ -204,9 +204,8 @@ def side_by_side(
 
     classifier, tokenizer, facts = load_classifier(models[1], device)
     classes = Classes.of(facts)
-    tokens = [[*ids, tokenizer.end_of_text_id] for ids in tokenizer.encode_many(said)]
-    store = TokenStore(np.concatenate(tokens).astype(np.int64), np.cumsum([0, *map(len, tokens)], dtype=np.int64))
-    probabilities = class_probabilities(class_logits(classifier, LabelledRows(store, said, [""] * len(said))))
+    rows = LabelledRows.without_labels(said, tokenizer, spelled_out=facts["spelled_out"])
+    probabilities = class_probabilities(class_logits(classifier, rows))
     called = [classes.names[number] for number in classes.called(probabilities)]
     told = classes.told(probabilities).tolist()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from groundup.config import EvaluateParams
+from groundup.config import FROM_RANDOM, EvaluateParams
 from groundup.data.instructions import Instruction
 from groundup.evaluation.answer_figures import answer_figures, interval_of_mean, versus
 from groundup.evaluation.answers import (
@@ -20,7 +20,7 @@ from groundup.evaluation.answers import (
 from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.response_loss import response_losses
 from groundup.model.gpt import GPT
-from groundup.tasks.instruct import FROM_RANDOM, InstructionRows, answers
+from groundup.tasks.instruct import InstructionRows, answers
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.checkpoint import load_model
 

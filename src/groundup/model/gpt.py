@@ -9,13 +9,13 @@ Shape letters: B batch, T tokens, C d_model, V vocabulary.
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from groundup.config import LoraParams
+from groundup.config import LoraParams, Pooling
 from groundup.model.attention import CausalSelfAttention
 from groundup.model.layers import Dropout, FeedForward, LayerNorm
 from groundup.model.lora import add_lora
@@ -212,19 +212,41 @@ class GPT(nn.Module):
         return F.linear(self.features(input_ids), self.head_weight)
 
 
-class GPTClassifier(nn.Module):
-    """A GPT that sorts texts into classes: its feature of the last real token, through a small head.
+def pooled(features: Tensor, lengths: Tensor, pooling: Pooling) -> Tensor:
+    """One vector for each text, of the features of its tokens; what stands behind its end takes no part.
 
-    The last token is the only one that has seen the whole text. Padding stands on the right, where causal attention
-    never looks, so the scores depend neither on padding nor on the other texts of the batch.
+    Args:
+        pooling: `last` takes the last token's, the only one that has seen the whole text; `mean` the mean of all; `max`
+            the largest of each feature, so that one telling word is enough wherever it stands.
+    Shapes:  features (B, T, C), lengths (B,), at least 1 -> (B, C)
+    Source:  the last token's: the book's chapter 6; the largest: Collobert et al. 2011, "Natural Language Processing
+        (Almost) from Scratch".
+    """
+    if pooling == "last":
+        return features[torch.arange(len(lengths), device=features.device), lengths - 1]
+    outside = (torch.arange(features.shape[1], device=features.device) >= lengths[:, None])[..., None]
+    if pooling == "max":
+        return features.masked_fill(outside, -math.inf).amax(dim=1)
+    return features.masked_fill(outside, 0.0).sum(dim=1) / lengths[:, None]
+
+
+class GPTClassifier(nn.Module):
+    """A GPT that sorts texts into classes: one vector of the features of a text's tokens, through a small head.
+
+    Padding stands on the right, where causal attention never looks, so the scores depend neither on padding nor on the
+    other texts of the batch.
     Source: the book's chapter 6.
 
     Shapes:  input_ids (B, T), lengths (B,) -> logits (B, n_classes)
+    Raises:  ValueError for a pooling that is unknown.
     """
 
-    def __init__(self, trunk: GPT, n_classes: int) -> None:
+    def __init__(self, trunk: GPT, n_classes: int, pooling: Pooling = "last") -> None:
         super().__init__()
+        if pooling not in get_args(Pooling):
+            raise ValueError(f"pooling must be one of {', '.join(get_args(Pooling))}, got {pooling}")
         self.trunk = trunk
+        self.pooling = pooling
         self.class_head = nn.Linear(trunk.config.d_model, n_classes)
         nn.init.normal_(self.class_head.weight, std=INITIAL_STD)
         nn.init.zeros_(self.class_head.bias)
@@ -242,8 +264,7 @@ class GPTClassifier(nn.Module):
 
     def scores(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The scores of texts whose tokens have these features. Shapes: (B, T, C), (B,) -> (B, n_classes)"""
-        last = features[torch.arange(len(lengths), device=features.device), lengths - 1]  # shape: (B, C)
-        scores: Tensor = self.class_head(last)
+        scores: Tensor = self.class_head(pooled(features, lengths, self.pooling))
         return scores
 
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from groundup.config import FROM_RANDOM
 from groundup.repeats.spread import Spread, spread
 from groundup.report.tables import rounded
 from groundup.tracking.store import flat_figures
-
-FROM_RANDOM = "from_random"  # what the summary calls a model that was fine-tuned from random weights
 
 
 @dataclass(frozen=True)

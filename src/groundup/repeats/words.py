@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from groundup.repeats.figures import FROM_RANDOM, Difference, SeedsResult
+from groundup.config import FROM_RANDOM
+from groundup.repeats.figures import Difference, SeedsResult
 from groundup.repeats.spread import BETTER, WORSE, Spread
 from groundup.report.say import percent
 from groundup.report.terminal import SIMPLE_WAYS

@@ -26,7 +26,8 @@ CARDS_FOLDER = "cards"
 
 # The settings of a training that say most about it, in the order they are told.
 TOLD = (
-    *("init", "max_steps", "language_steps", "epochs", "batch_size", "grad_accum_steps", "learning_rate", "schedule"),
+    *("init", "max_steps", "language_steps", "language_weight", "spelled_out", "pooling", "epochs", "batch_size"),
+    *("grad_accum_steps", "learning_rate", "schedule"),
     *("optimizer", "weight_decay", "dropout", "trainable", "class_balance", "threshold_for", "loss_on", "precision"),
 )
 

@@ -11,7 +11,7 @@ from groundup.report.charts import Axis, Series, line_chart
 from groundup.report.html_common import NARROW, Figures, Files, baselines_with, interval, loss_chart
 from groundup.report.say import classifier_columns, f1_of, unseen_classes
 
-FROM_RANDOM = "the same, from random weights"
+BEGINNER = "the same, from random weights"
 CALIBRATION = {"brier": "Brier score", "ece": "expected calibration error", "loss_nats": "loss (nats per message)"}
 SHOWN_MISTAKES, SHOWN_PAIRS, SHOWN_CURVES = 8, 15, 6
 MOST_CLASSES = 12  # whose counts are still read in a square; of more, the pairs that are taken for each other
@@ -20,7 +20,7 @@ MOST_CLASSES = 12  # whose counts are still read in a square; of more, the pairs
 def classifier_part(files: Files, figures: Figures, split: Figures, settings: Mapping[str, Any]) -> dict[str, Any]:
     own = [("this model", "own", figures)]
     if "accuracy" in figures.get("from_random", {}):
-        own.append((FROM_RANDOM, "other", figures["from_random"]))
+        own.append((BEGINNER, "other", figures["from_random"]))
     others = [(name, "other", row) for name, row in baselines_with(figures, "accuracy").items()]
     everyone = own + sorted(others, key=lambda each: -float(each[2]["accuracy"]))
     columns = [column for column in classifier_columns(figures) if all(column[1] in row for _, _, row in everyone)]

@@ -1,7 +1,7 @@
 """Sorting messages into classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,10 +62,37 @@ class LabelledRows:
             [row.get("best_guess", "") for row in rows],
         )
 
+    @classmethod
+    def without_labels(cls, texts: Sequence[str], tokenizer: Tokenizer, *, spelled_out: bool) -> "LabelledRows":
+        """One text or more, as a classifier reads them. Args: as for `as_read`."""
+        return cls(_tokens_read(texts, tokenizer, spelled_out), list(texts), [""] * len(texts))
+
+    def as_read(self, tokenizer: Tokenizer, *, spelled_out: bool) -> "LabelledRows":
+        """The rows with the tokens that a classifier reads, which may be more than those of the texts.
+
+        Args:
+            spelled_out: whether it reads each text `spelled`.
+        """
+        return replace(self, store=_tokens_read(self.texts, tokenizer, spelled_out)) if spelled_out else self
+
     def tokens(self, index: int, context_length: int) -> np.ndarray:
         """A message's tokens; of one longer than the context its beginning, with the end-of-text token last."""
         tokens = self.store[index]
         return tokens if len(tokens) <= context_length else np.append(tokens[: context_length - 1], tokens[-1])
+
+
+def spelled(text: str) -> str:
+    """A text, and on the next line the same letter by letter, where each letter is a token of its own.
+
+    A token says nothing of the letters in it, so words that differ by one, or numbers of one form, are as different to
+    a model as any two. Letters that stand beside it tell, and where words are new or changed they are what is known.
+    """
+    return f"{text}\n{' '.join(text)}"
+
+
+def _tokens_read(texts: Sequence[str], tokenizer: Tokenizer, spelled_out: bool) -> TokenStore:
+    read = map(spelled, texts) if spelled_out else texts
+    return TokenStore.of(list(tokenizer.encode_arrays(read, with_end=True)))
 
 
 class ClassifyTask:
@@ -133,7 +160,7 @@ class ClassifyTask:
         Source: Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", 3.2.
         """
         if (frozen := self._frozen(model, "train")) is not None:
-            scores = model.class_head(frozen.features_of_last(batch.rows))
+            scores = model.class_head(frozen.pooled(batch.rows, model.pooling))
             return F.cross_entropy(scores.float(), batch.labels, reduction="sum")
         features = model.trunk.features(batch.input_ids)
         sorting = F.cross_entropy(model.scores(features, batch.lengths).float(), batch.labels, reduction="sum")
@@ -234,7 +261,7 @@ def class_logits(
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         if frozen is not None:
-            logits[chosen] = model.class_head(frozen.features_of_last(chosen)).float().cpu()
+            logits[chosen] = model.class_head(frozen.pooled(chosen, model.pooling)).float().cpu()
             continue
         input_ids, lengths = as_tensors([rows.tokens(row, model.config.context_length) for row in chosen], model.device)
         logits[chosen] = model(input_ids, lengths).float().cpu()

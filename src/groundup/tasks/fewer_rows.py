@@ -31,9 +31,8 @@ def drawn_rows(rows: LabelledRows, n: int, seed: int) -> LabelledRows:
             do="raise finetune_cls.train_rows",
         )
     chosen = np.sort(draw_order(rows.labels, seed)[:n]).tolist()
-    documents = [rows.store[row] for row in chosen]
     return LabelledRows(
-        TokenStore(np.concatenate(documents), np.cumsum([0, *map(len, documents)], dtype=np.int64)),
+        TokenStore.of([rows.store[row] for row in chosen]),
         [rows.texts[row] for row in chosen],
         [rows.labels[row] for row in chosen],
         [rows.best_guesses[row] for row in chosen] if rows.best_guesses else [],

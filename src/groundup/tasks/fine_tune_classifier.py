@@ -16,8 +16,6 @@ from groundup.train.loop import Observer, Outcome, train
 from groundup.train.progress import TrainingProgress
 from groundup.train.resume import Keeper
 
-FROM_RANDOM = "from_random"  # beside the classifier: the same training without what pretraining had taught
-
 
 @dataclass(frozen=True)
 class FineTuned:
@@ -68,8 +66,9 @@ def fine_tune_classifier(
                 keeper=keeper_of("writing"),
             )
         figures["writing"] = writing.metrics()
+    rows, validation = (each.as_read(tokenizer, spelled_out=settings.spelled_out) for each in (rows, validation))
     seed_torch(seed, "class head")
-    model = GPTClassifier(trunk, len(classes)).to(trunk.device)
+    model = GPTClassifier(trunk, len(classes), settings.pooling).to(trunk.device)
     choose_trainable(model, settings.trainable, settings.lora)
     set_dropout(model, settings.dropout)
     task = ClassifyTask(rows, validation, classes, settings, trunk.config.context_length, seed, trunk.device)
@@ -80,5 +79,10 @@ def fine_tune_classifier(
     rule = with_best_threshold(Classes(classes), task.validation_labels, probabilities, settings.threshold_for)
     if rule.threshold is not None:
         figures["threshold"] = rule.threshold
-    facts = {"labels": classes, "threshold": rule.threshold, "threshold_for": settings.threshold_for}
+    facts = {
+        "labels": classes,
+        "threshold": rule.threshold,
+        "threshold_for": settings.threshold_for,
+        "spelled_out": settings.spelled_out,
+    }
     return FineTuned(model, outcome, facts, figures)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from groundup.config import Pooling
 from groundup.data.batches import pad
-from groundup.model.gpt import GPT
+from groundup.model.gpt import GPT, pooled
 
 LARGEST = 2 << 30  # bytes of numbers that are kept; with more text the trunk runs each time
 BATCH_SIZE = 64
@@ -46,12 +47,14 @@ class FrozenTrunk:
         hidden = torch.nn.utils.rnn.pad_sequence(joined, batch_first=True)  # shape: (B, T, C)
         return self.trunk.features_of(hidden, self.first_block, mask)
 
-    def features_of_last(self, rows: Sequence[int] | np.ndarray) -> Tensor:
-        """The feature of each text's last token, after the layers that train. Shapes: (B, C)"""
+    def pooled(self, rows: Sequence[int] | np.ndarray, pooling: Pooling) -> Tensor:
+        """One vector for each text, of its features after the layers that train. Shapes: (B, C)"""
         chosen = [self._hidden[row] for row in rows]
         lengths = torch.tensor([len(each) for each in chosen], device=self.trunk.device)
         hidden = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)  # shape: (B, T, C)
-        return self.trunk.features_of_last(hidden, lengths, self.first_block)
+        if pooling == "last":
+            return self.trunk.features_of_last(hidden, lengths, self.first_block)
+        return pooled(self.trunk.features_of(hidden, self.first_block), lengths, pooling)
 
 
 def fits(trunk: GPT, texts: Sequence[np.ndarray]) -> bool:

@@ -28,8 +28,6 @@ from groundup.train.device import on_device
 from groundup.train.loop import Observer, Outcome, train
 from groundup.train.resume import Keeper
 
-FROM_RANDOM = "from_random"  # beside the instructed model: the same training without what pretraining had taught
-
 
 @dataclass(frozen=True)
 class InstructionRows:

@@ -29,8 +29,10 @@ WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "model.json"
 def save_model(folder: Path, model: GPT | GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> None:
     """Write weights, shape, tokenizer and facts (class labels, threshold …) into an existing folder."""
     write_safetensors(folder / WEIGHTS_FILE, model.state_dict())
-    kind = "classifier" if isinstance(model, GPTClassifier) else "language_model"
-    write_json_atomically(folder / DESCRIPTION_FILE, {"kind": kind, "config": model.config.to_dict(), **facts})
+    kind = {"kind": "language_model"}
+    if isinstance(model, GPTClassifier):
+        kind = {"kind": "classifier", "pooling": model.pooling}
+    write_json_atomically(folder / DESCRIPTION_FILE, {**kind, "config": model.config.to_dict(), **facts})
     tokenizer.save(folder)
 
 
@@ -62,13 +64,13 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> tuple[GPT, T
 def load_classifier(
     folder: Path, device: torch.device | str = "cpu"
 ) -> tuple[GPTClassifier, Tokenizer, dict[str, Any]]:
-    """A classifier with its tokenizer and facts, among them `labels` and `threshold`.
+    """A classifier with its tokenizer and facts, among them `labels`, `threshold` and `spelled_out`.
 
     Raises: as `load_model`.
     """
-    facts = _read_facts(folder, "classifier")
+    facts = {"pooling": "last", "spelled_out": False} | _read_facts(folder, "classifier")  # of before these were keys
     model = build_empty(
-        lambda: GPTClassifier(GPT(GPTConfig(**facts["config"])), len(facts["labels"])),
+        lambda: GPTClassifier(GPT(GPTConfig(**facts["config"])), len(facts["labels"]), facts["pooling"]),
         str(folder / DESCRIPTION_FILE),
         device,
     )

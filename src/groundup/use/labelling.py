@@ -9,7 +9,6 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
 from groundup.tasks.classes import Classes
@@ -27,21 +26,21 @@ class Labeller:
 
     Args:
         classes: its labels, and the rule by which one of them is called.
+        spelled_out: whether it reads each text letter by letter as well.
     """
 
     classifier: GPTClassifier
     tokenizer: Tokenizer
     classes: Classes
+    spelled_out: bool = False
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """How likely each text has each label.
 
         Shapes:  N texts -> (N, K)
         """
-        tokens = [[*ids, self.tokenizer.end_of_text_id] for ids in self.tokenizer.encode_many(texts)]
-        flat = np.fromiter((token for row in tokens for token in row), dtype=np.int64)
-        store = TokenStore(flat, np.cumsum([0, *map(len, tokens)], dtype=np.int64))
-        return class_probabilities(class_logits(self.classifier, LabelledRows(store, texts, [""] * len(texts))))
+        rows = LabelledRows.without_labels(texts, self.tokenizer, spelled_out=self.spelled_out)
+        return class_probabilities(class_logits(self.classifier, rows))
 
     def label(self, texts: list[str]) -> list[tuple[str, float]]:
         """The label of each text, and the probability beside it: of two labels the positive one's, of more its own."""
@@ -65,7 +64,7 @@ def load_labeller(folder: Path) -> Labeller:
     Raises: as `load_classifier`.
     """
     classifier, tokenizer, facts = load_classifier(folder)
-    return Labeller(classifier, tokenizer, Classes.of(facts))
+    return Labeller(classifier, tokenizer, Classes.of(facts), facts["spelled_out"])
 
 
 @dataclass
