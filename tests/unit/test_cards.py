@@ -1,5 +1,6 @@
 """The cards of the three models."""
 
+import ast
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +35,25 @@ def test_each_model_has_a_card_with_all_its_parts(tmp_path: Path) -> None:
         assert "MIT" in card
         assert "1,513,920" in card
     assert "pretrain.learning" in written["language_model"]
+
+
+def test_what_a_classifier_reads_is_told(tmp_path: Path) -> None:
+    changes = {"finetune_cls.pooling": "max", "finetune_cls.spelled_out": True}
+    cells = tables(cards(write_full(tmp_path), **changes)["classifier"])
+    for key, value in (("pooling", "max"), ("spelled_out", "true")):
+        assert cells[cells.index(f"`finetune_cls.{key}`") + 1] == value
+
+
+def test_the_python_of_each_card_imports_all_that_it_uses(tmp_path: Path) -> None:
+    for card in cards(write_full(tmp_path)).values():
+        (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+        tree = ast.parse(code)
+        imports = [line for line in tree.body if isinstance(line, ast.ImportFrom)]
+        known: dict[str, object] = {}
+        exec(compile(ast.Module(imports, []), "card", "exec"), known)
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+        assert {name.id for name in names} <= set(known)
+        assert len(imports) == 2
 
 
 def test_the_figures_stand_beside_their_interval_and_what_they_are_compared_with(tmp_path: Path) -> None:
