@@ -9,12 +9,15 @@ import pytest
 import torch
 from helpers import CPU, classifier_settings, labelled_rows, tiny_gpt
 
+from groundup.data.token_store import TokenStore
 from groundup.errors import GroundupError
 from groundup.model.gpt import GPTClassifier
+from groundup.tasks import classify
 from groundup.tasks.classes import class_names
 from groundup.tasks.classify import (
     ClassifyTask,
     LabelledRows,
+    as_tensors,
     class_logits,
     class_probabilities,
     learn_to_write,
@@ -135,6 +138,38 @@ def test_a_label_that_no_train_message_has_is_named(rows):
 def test_a_positive_label_that_no_message_has_is_refused(rows):
     with pytest.raises(GroundupError, match="positive_label is not a label of the messages; got eggs; allowed: ham or"):
         class_names(rows.labels, "eggs")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "context_length", "padded"),
+    [([3, 64], 256, 64), ([1], 256, 1), ([65], 256, 96), ([9, 96], 256, 96), ([97], 256, 128), ([97], 100, 100)],
+)
+def test_batches_of_long_messages_have_few_shapes(lengths, context_length, padded):
+    texts = [np.arange(1, length + 1) for length in lengths]
+    input_ids, told = as_tensors(texts, context_length, CPU)
+    assert input_ids.shape == (len(lengths), padded)
+    assert told.tolist() == lengths
+    for row, text in zip(input_ids.tolist(), texts, strict=True):
+        assert row == [*text.tolist(), *[0] * (padded - len(text))]
+
+
+def test_padding_changes_neither_scores_nor_gradients(monkeypatch):
+    """Of messages with a next token to write, and classes, in the way of training."""
+    generator, model = np.random.default_rng(0), GPTClassifier(tiny_gpt(context_length=80), 2, "max").double()
+    texts = [generator.integers(0, 31, length) for length in (70, 12)]
+    store = TokenStore.of(texts)
+    rows = LabelledRows(store, ["a", "b"], ["ham", "spam"])
+    found = []
+    for rounded_to in (1, 32):
+        monkeypatch.setattr(classify, "ROUNDED_TO", rounded_to)
+        settings = classifier_settings(batch_size=2, language_weight=0.5)
+        task = ClassifyTask(rows, rows, ["ham", "spam"], settings, 80, 0, CPU)
+        (batch,) = task.batches(0)
+        loss = task.loss(model, batch)
+        found.append((batch.input_ids.shape[1], loss, *torch.autograd.grad(loss, list(model.parameters()))))
+    assert [each[0] for each in found] == [70, 80]
+    for one, other in zip(*(each[1:] for each in found), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])

@@ -210,12 +210,14 @@ class Epochs:
         return self._batches_of(epoch)[position * self._per_step : (position + 1) * self._per_step]
 
 
-def pad(rows: Sequence[np.ndarray], fill: int) -> np.ndarray:
+def pad(rows: Sequence[np.ndarray], fill: int, length: int | None = None) -> np.ndarray:
     """Rows of different lengths as one array, filled up on the right.
 
+    Args:
+        length: T; None means that of the longest row.
     Shapes:  B arrays of up to T -> (B, T)
     """
-    padded = np.full((len(rows), max(len(row) for row in rows)), fill, dtype=np.int64)
+    padded = np.full((len(rows), length or max(len(row) for row in rows)), fill, dtype=np.int64)
     for index, row in enumerate(rows):
         padded[index, : len(row)] = row
     return padded

@@ -25,6 +25,11 @@ from groundup.train.device import on_device
 from groundup.train.loop import Observer, Outcome, train
 from groundup.train.resume import Keeper
 
+# Longer batches are padded to a multiple, so that there are few shapes of them and freed memory fits what comes next.
+# With texts of 20 to 256 tokens the heap grew to 7.0 GB in steps that need 1.8; so it stays at 3.3, and goes faster.
+FEW_TOKENS = 64
+ROUNDED_TO = 32
+
 
 @dataclass
 class LabelledBatch:
@@ -136,7 +141,7 @@ class ClassifyTask:
 
     def _batch(self, rows: np.ndarray) -> LabelledBatch:
         tokens = [self.train.tokens(row, self.context_length) for row in rows]
-        input_ids, lengths = as_tensors(tokens, self.device)
+        input_ids, lengths = as_tensors(tokens, self.context_length, self.device)
         labels = on_device(self.labels[rows], self.device)
         return LabelledBatch(input_ids, lengths, labels, n_targets=len(rows), n_tokens=sum(map(len, tokens)), rows=rows)
 
@@ -184,13 +189,16 @@ class ClassifyTask:
         return None
 
 
-def as_tensors(tokens: list[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:
+def as_tensors(tokens: list[np.ndarray], context_length: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Token arrays padded on the right, and how long each is.
 
-    Shapes:  B arrays -> (B, T), (B,)
+    Shapes:  B arrays of at most context_length -> (B, T), (B,)
     """
-    lengths = torch.tensor([len(each) for each in tokens], device=device)
-    return on_device(pad(tokens, fill=0), device), lengths
+    lengths = [len(each) for each in tokens]
+    longest = max(lengths)
+    if longest > FEW_TOKENS:
+        longest = min(-(-longest // ROUNDED_TO) * ROUNDED_TO, context_length)
+    return on_device(pad(tokens, fill=0, length=longest), device), torch.tensor(lengths, device=device)
 
 
 def learn_to_write(
@@ -263,7 +271,9 @@ def class_logits(
         if frozen is not None:
             logits[chosen] = model.class_head(frozen.pooled(chosen, model.pooling)).float().cpu()
             continue
-        input_ids, lengths = as_tensors([rows.tokens(row, model.config.context_length) for row in chosen], model.device)
+        context_length = model.config.context_length
+        texts = [rows.tokens(row, context_length) for row in chosen]
+        input_ids, lengths = as_tensors(texts, context_length, model.device)
         logits[chosen] = model(input_ids, lengths).float().cpu()
     model.train(was_training)
     return logits
