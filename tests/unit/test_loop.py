@@ -9,6 +9,7 @@ from helpers import CPU, byte_tokenizer, pretrain_settings, tiny_gpt, token_stor
 
 from groundup.model.gpt import choose_trainable
 from groundup.tasks.language import LanguageTask, score_corpus
+from groundup.train import loop
 from groundup.train.loop import DivergedError, Outcome, train
 from groundup.train.schedule import learning_rate_at
 
@@ -188,6 +189,16 @@ def test_rows_come_at_their_intervals_with_each_validation_and_at_the_end():
     assert [row.step for row in outcome.train_rows] == [3, 5, 6, 9, 10, 11]
     assert [row.tokens for row in outcome.train_rows] == [9, 15, 18, 27, 30, 33]
     assert [(row["step"], row["tokens"]) for row in outcome.validation_rows] == [(5, 15), (10, 30), (11, 33)]
+
+
+def test_freed_memory_goes_back_before_each_validation(monkeypatch):
+    events: list[str] = []
+    monkeypatch.setattr(loop, "give_back_freed_memory", lambda: events.append("given back"))
+    task = Scripted([1.0] * 9, max_steps=5)
+    validate = task.validate
+    monkeypatch.setattr(task, "validate", lambda model: (events.append("validated"), validate(model))[1])
+    train(model_of_one_layer(), task, training_settings(evaluation_interval=2), seed=0)
+    assert events == ["given back", "validated"] * 3
 
 
 def test_a_training_that_stops_before_its_first_log_interval_still_has_metrics():

@@ -114,9 +114,31 @@ print(faults() - began)
     assert kept < given_back / 4
 
 
+def test_what_lies_freed_between_what_is_used_is_given_back():
+    """In a process of its own, whose heap nothing else has filled."""
+    script = """
+import resource, torch
+from pathlib import Path
+from groundup.train.precision import give_back_freed_memory, keep_freed_memory
+def mebibytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
+assert keep_freed_memory()
+held = [torch.ones(1 << 20, dtype=torch.uint8) for _ in range(400)]
+held = held[::2]
+before = mebibytes()
+give_back_freed_memory()
+print(before - mebibytes(), int(sum(each.sum() for each in held)) >> 20)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    given_back, kept = map(int, told.split())
+    assert given_back > 150  # of 200 MiB
+    assert kept == 200
+
+
 def test_where_the_c_library_cannot_be_told_nothing_happens(monkeypatch):
     def without_mallopt(name):
         raise OSError("no such library")
 
     monkeypatch.setattr(precision.ctypes, "CDLL", without_mallopt)
     assert precision.keep_freed_memory() is False
+    precision.give_back_freed_memory()

@@ -19,7 +19,7 @@ from groundup.seeding import seed_torch
 from groundup.train.average import WeightAverage
 from groundup.train.device import compile_blocks, gradients_on, made_early
 from groundup.train.optimizer import Optimizer, load_optimizer_state, make_optimizer, optimizer_state
-from groundup.train.precision import autocast
+from groundup.train.precision import autocast, give_back_freed_memory
 from groundup.train.resume import Keeper, State
 from groundup.train.schedule import learning_rate_at, steps_that_any_length_shares
 from groundup.train.step import Batch, training_step
@@ -175,6 +175,7 @@ def train(
                     observer.logged(row, window.tokens_per_s)
                 window = _Window()
             if evaluates:
+                give_back_freed_memory()
                 with average.in_the_model() if average else contextlib.nullcontext():
                     with keeper.stops_at_once() if keeper else contextlib.nullcontext():
                         improved = _validate(model, task, outcome, observers, precision)
