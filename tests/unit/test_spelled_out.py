@@ -148,3 +148,9 @@ def test_the_report_asks_it_as_it_was_trained(tmp_path):
     assert [row["probability"] for row in seen] == pytest.approx(
         [labeller.label([row["text"]])[0][1] for row in seen], abs=1e-3
     )
+
+
+@pytest.mark.parametrize("pooling", ["last", "max"])
+def test_the_class_head_is_trained_on_what_the_key_names(pooling):
+    rows = rows_of(["the cat", "a rat sat"], ["ham", "spam"])
+    assert tuned_on(rows, rows, spelled_out=True, pooling=pooling).model.pooling == pooling
