@@ -24,6 +24,8 @@ from groundup.train.weights_file import copy_tensors, differences, tensor_shapes
 Model = TypeVar("Model", GPT, GPTClassifier)
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "model.json"
+# What is true of those that were saved before these were keys.
+OF_OLDER_CLASSIFIERS: dict[str, Any] = {"pooling": "last", "spelled_out": False}
 
 
 def save_model(folder: Path, model: GPT | GPTClassifier, tokenizer: Tokenizer, facts: dict[str, Any]) -> None:
@@ -68,7 +70,7 @@ def load_classifier(
 
     Raises: as `load_model`.
     """
-    facts = {"pooling": "last", "spelled_out": False} | _read_facts(folder, "classifier")  # of before these were keys
+    facts = OF_OLDER_CLASSIFIERS | _read_facts(folder, "classifier")
     model = build_empty(
         lambda: GPTClassifier(GPT(GPTConfig(**facts["config"])), len(facts["labels"]), facts["pooling"]),
         str(folder / DESCRIPTION_FILE),
