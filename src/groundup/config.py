@@ -302,7 +302,7 @@ class RuntimeParams(Section):
     """How to compute, never what: no stage lists this section, so a change here reruns nothing."""
 
     device: Device
-    threads: Count
+    threads: Annotated[int, Within(ge=0, le=1024)]  # OpenMP ends the process where there are very many
     checkpoint_interval_s: NotNegative
     compile: bool
     without: tuple[FastPath, ...]

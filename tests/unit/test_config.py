@@ -181,6 +181,7 @@ def test_a_key_without_a_value_is_said_to_have_none():
         ("evaluate__ngram_order", 13, "less than or equal to 12"),
         ("evaluate__ngram_order", -1, "greater than or equal to 0"),
         ("runtime__threads", -1, "0"),
+        ("runtime__threads", 1025, "1024"),
     ],
 )
 def test_a_number_out_of_range_is_named_with_its_limit(key, value, allowed):
