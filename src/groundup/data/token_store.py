@@ -43,8 +43,9 @@ class TokenStore:
 
     @classmethod
     def of(cls, documents: Sequence[np.ndarray]) -> "TokenStore":
-        """A store in memory of one document or more."""
-        return cls(np.concatenate(documents), np.cumsum([0, *map(len, documents)], dtype=np.int64))
+        """A store in memory."""
+        tokens = np.concatenate([np.empty(0, dtype=np.int64), *documents])
+        return cls(tokens, np.cumsum([0, *map(len, documents)], dtype=np.int64))
 
     @classmethod
     def load(cls, folder: Path) -> "TokenStore":

@@ -69,7 +69,7 @@ class LabelledRows:
 
     @classmethod
     def without_labels(cls, texts: Sequence[str], tokenizer: Tokenizer, *, spelled_out: bool) -> "LabelledRows":
-        """One text or more, as a classifier reads them. Args: as for `as_read`."""
+        """Texts as a classifier reads them. Args: as for `as_read`."""
         return cls(_tokens_read(texts, tokenizer, spelled_out), list(texts), [""] * len(texts))
 
     def as_read(self, tokenizer: Tokenizer, *, spelled_out: bool) -> "LabelledRows":
