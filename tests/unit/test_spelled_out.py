@@ -93,7 +93,7 @@ def tuned_on(rows: LabelledRows, validation: LabelledRows, **changes: Any):
 def test_a_classifier_learns_from_what_it_reads():
     """As it would from texts that had been spelled out before; the text of the messages stays as it is."""
     texts, labels = ["the cat", "a rat sat", "the mat", "cat on mat"], ["ham", "spam", "ham", "spam"]
-    rows, validation = rows_of(texts, labels), rows_of(texts[::-1], labels[::-1])
+    rows, validation = rows_of(texts, labels), rows_of(["a cat", "the rat on the mat"], ["ham", "spam"])
     before = [rows_of([spelled(text) for text in each.texts], each.labels) for each in (rows, validation)]
     ours, theirs = tuned_on(rows, validation, spelled_out=True), tuned_on(*before)
     assert ours.facts["spelled_out"] is True
@@ -101,6 +101,8 @@ def test_a_classifier_learns_from_what_it_reads():
     assert ours.outcome.train_rows == theirs.outcome.train_rows
     assert ours.outcome.validation_rows == theirs.outcome.validation_rows
     assert ours.facts["threshold"] == theirs.facts["threshold"]
+    own = torch.nn.functional.cross_entropy(class_logits(ours.model, before[1]), torch.tensor([0, 1])).item()
+    assert ours.outcome.best_loss_nats == pytest.approx(own, rel=1e-4)
     weights = theirs.model.state_dict()
     assert all(torch.equal(weights[name], tensor) for name, tensor in ours.model.state_dict().items())
 
