@@ -67,8 +67,8 @@ def evaluate_classifier(
     classes = Classes.of(facts)
     labels = {side: label_numbers(rows.labels, classes.names, side) for side, rows in sides.items()}
     wanted, test = labels["test"], sides["test"]
-    read = {side: rows.as_read(tokenizer, spelled_out=facts["spelled_out"]) for side, rows in sides.items()}
-    validation_logits, logits = (class_logits(model, read[side]) for side in ("validation", "test"))
+    read = [sides[side].as_read(tokenizer, spelled_out=facts["spelled_out"]) for side in ("validation", "test")]
+    validation_logits, logits = (class_logits(model, rows) for rows in read)
     probabilities = {GPT: class_probabilities(logits)}
     rules = {GPT: classes, "majority": classes.with_threshold(0.5)}
     probabilities["majority"] = majority_probabilities(labels["train"], len(wanted), len(classes.names))
@@ -76,7 +76,7 @@ def evaluate_classifier(
     for name, baseline in BASELINES.items():
         on_validation, probabilities[name] = baseline(train, validation, test.texts)
         rules[name] = with_best_threshold(classes, labels["validation"], on_validation, facts["threshold_for"])
-    beginner = from_random(folder, read["test"], device)
+    beginner = from_random(folder, read[1], device)
     for name, (rule, told) in beginner.items():
         rules[name], probabilities[name] = rule, told
     called = {name: rules[name].called(each) for name, each in probabilities.items()}
