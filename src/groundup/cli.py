@@ -252,6 +252,7 @@ def generate(
 ) -> None:
     """Let a language model write on after PROMPT, or after what stands on standard input."""
     with _said():
+        from groundup.generate import PreparedGPT
         from groundup.train.checkpoint import load_model
         from groundup.use.writing import prompt_tokens, written_text, written_texts
 
@@ -259,19 +260,15 @@ def generate(
         text = _given(prompt)
         loaded, tokenizer, _ = load_model(model)
         ids = prompt_tokens(tokenizer, text, loaded.config.context_length)
-        how = {
-            "sampling": sampling,
-            "seed": seed,
-            "stops": stop,
-            "precision": _writing_precision(precision, loaded.device),
-        }
+        writes = PreparedGPT(loaded, _writing_precision(precision, loaded.device), n_tokens=tokens)
+        how = {"sampling": sampling, "seed": seed, "stops": stop}
         if samples == 1:
             click.echo(text, nl=False)
-            for piece in written_text(loaded, tokenizer, ids, tokens, **how):
+            for piece in written_text(writes, tokenizer, ids, tokens, **how):
                 click.echo(piece, nl=False)
             click.echo()
             return
-        written = written_texts(loaded, tokenizer, ids, samples, tokens, **how)
+        written = written_texts(writes, tokenizer, ids, samples, tokens, **how)
         click.echo(f"\n{SAMPLES_END}\n".join(text + each for each in written))
 
 

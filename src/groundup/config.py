@@ -37,6 +37,7 @@ FastPath = Literal[
     "kept_memory",
     "frozen_trunk",
     "packed_weights",
+    "guesses",
     "early_batches",
     "cuda_graphs",
 ]

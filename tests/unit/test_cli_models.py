@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from helpers import tiny_gpt, trained_tokenizer
 
 from groundup.cli import main
+from groundup.generate import PreparedGPT
 from groundup.model.gpt import GPTClassifier
 from groundup.train.checkpoint import save_model
-from groundup.use import writing
 
 TOKENIZER = trained_tokenizer()
 
@@ -80,17 +80,12 @@ def test_generate_stops_before_a_text():
 def test_the_precision_of_the_weights_can_be_chosen(command, monkeypatch):
     seen = []
 
-    def spying(name):
-        original = getattr(writing, name)
+    def spy(model, precision, **how):
+        seen.append(precision)
+        return PreparedGPT(model, precision, **how)
 
-        def spy(*given, precision, **how):
-            seen.append(precision)
-            return original(*given, precision=precision, **how)
-
-        monkeypatch.setattr(writing, name, spy)
-
-    spying("stream")
-    spying("generate")
+    monkeypatch.setattr("groundup.generate.PreparedGPT", spy)
+    monkeypatch.setattr("groundup.use.chat.PreparedGPT", spy)
     for has_bf16 in (True, False):
         monkeypatch.setattr("groundup.train.precision.computes_bf16", lambda device, has=has_bf16: has)
         for precision in ([], ["--precision", "fp32"], ["--precision", "bf16"], ["--precision", "auto"]):

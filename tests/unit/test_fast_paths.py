@@ -83,6 +83,12 @@ def writing(monkeypatch):
     generate(tiny_gpt(), [[1, 2]], inference.PACKED_FROM_TOKENS, precision="bf16")
 
 
+def guesses(monkeypatch):
+    monkeypatch.setattr(inference, "GUESSED_FROM_WEIGHTS", 1)
+    monkeypatch.setattr(inference, "PACK_IN_8_BITS", gives_up)
+    generate(tiny_gpt(), [[1, 2]], inference.GUESSED_FROM_TOKENS)
+
+
 @pytest.mark.parametrize(
     ("path", "way"),
     [
@@ -90,12 +96,15 @@ def writing(monkeypatch):
         ("fused_gate", gate_in_bf16),
         ("fused_loss", loss_of_features),
         ("packed_weights", writing),
+        ("guesses", guesses),
         ("early_batches", batches_of_a_gpu),
     ],
 )
 def test_a_path_is_taken_until_it_is_turned_off(monkeypatch, path, way):
     if path == "fused_gate" and layers.FUSED is None:
         pytest.skip("this torch has no such operator")
+    if path == "guesses" and torch.backends.quantized.engine not in inference.ENGINES_IN_8_BITS:
+        pytest.skip("this processor has no such products")
     with pytest.raises(TakenError):
         way(monkeypatch)
     fast_paths.choose(without=[path])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import tiny_gpt
 
-from groundup.generate import Sampling, generate, next_tokens, stream
+from groundup.generate import PreparedGPT, Sampling, generate, next_tokens
 
 PROMPTS = [[1], [2, 3, 4, 5, 6], list(range(7, 19)), [1, 2, 3], list(range(20))]  # the context is 12 tokens
 GREEDY, RANDOM = Sampling(), Sampling(temperature=1.0, top_k=20, top_p=0.95)
@@ -76,12 +76,12 @@ def test_a_row_ends_before_its_stop_token_and_the_others_go_on(model):
 def test_a_row_that_stops_at_once_is_empty_and_all_stopped_ends_the_writing(model):
     first = generate(model, [[1, 2]], 1)[0][0]
     assert generate(model, [[1, 2]], 8, stop_id=first) == [[]]
-    assert list(stream(model, [[1, 2]], 8, stop_id=first)) == []
+    assert list(PreparedGPT(model).stream([[1, 2]], 8, stop_id=first)) == []
 
 
 def test_stream_gives_the_tokens_of_generate_one_at_a_time(model):
     written: dict[int, list[int]] = {row: [] for row in range(len(PROMPTS))}
-    for new in stream(model, PROMPTS, 9, sampling=RANDOM, seed=3):
+    for new in PreparedGPT(model).stream(PROMPTS, 9, sampling=RANDOM, seed=3):
         for row, token in new.items():
             written[row].append(token)
     assert list(written.values()) == generate(model, PROMPTS, 9, sampling=RANDOM, seed=3)

@@ -9,12 +9,12 @@ from helpers import LORA, tiny_gpt
 from groundup.generate import Sampling, generate, next_tokens
 from groundup.model import inference
 from groundup.model.gpt import GPT
-from groundup.model.inference import InferenceGPT, KeyValueCache, worth_packing
+from groundup.model.inference import InferenceGPT, KeyValueCache, Layout, worth_packing
 from groundup.model.lora import add_lora, merge_lora
 
 CAN_PACK = inference.PACK is not None and inference.PACKED_PRODUCT is not None
 packing = pytest.mark.skipif(not CAN_PACK, reason="this torch has no oneDNN, or no longer the operators")
-LAYOUTS = [False, pytest.param(True, marks=packing)]
+LAYOUTS = ["plain", pytest.param("packed", marks=packing)]
 PROMPTS = [[1], [2, 3, 4, 5, 6], list(range(7, 19)), [1, 2, 3], list(range(20))]  # the context is 12 tokens
 SHAPES = [{}, {"tie_weights": False}, {"bias": False}, {"bias": False, "tie_weights": False, "n_heads": 4}]
 
@@ -30,9 +30,9 @@ def always_packed(monkeypatch):
     monkeypatch.setattr(inference, "PACKED_FROM_TEXTS", {"intel": 1, "other": 1})
 
 
-def scores_step_by_step(model: GPT, ids: torch.Tensor, dtype: torch.dtype, packed: bool) -> torch.Tensor:
+def scores_step_by_step(model: GPT, ids: torch.Tensor, dtype: torch.dtype, layout: Layout) -> torch.Tensor:
     """Scores after the first three tokens, read at once, and after each one more. Shapes: (B, T) -> (B, T - 2, V)"""
-    network = InferenceGPT(model, dtype, packed=packed)
+    network = InferenceGPT(model, dtype, layout)
     cache = network.new_cache(len(ids), 12)
     edges = [0, *range(3, ids.shape[1] + 1)]
     with torch.no_grad():
@@ -49,28 +49,28 @@ def scores_at_once(model: GPT, ids: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("batch_size", [1, 3])
 @pytest.mark.parametrize(
-    ("dtype", "packed", "tolerance"),
+    ("dtype", "layout", "tolerance"),
     [
         # float64: only the order of the sums differs.
-        (torch.float64, False, {"rtol": 1e-12, "atol": 1e-12}),
-        (torch.float32, False, FP32),
-        pytest.param(torch.float32, True, FP32, marks=packing),
+        (torch.float64, "plain", {"rtol": 1e-12, "atol": 1e-12}),
+        (torch.float32, "plain", FP32),
+        pytest.param(torch.float32, "packed", FP32, marks=packing),
     ],
 )
-def test_the_scores_are_those_of_the_model(shape, batch_size, dtype, packed, tolerance):
+def test_the_scores_are_those_of_the_model(shape, batch_size, dtype, layout, tolerance):
     model = tiny_gpt(seed=2, **shape).to(dtype).eval()
     ids = torch.randint(31, (batch_size, 9), generator=torch.Generator().manual_seed(0))
-    found = scores_step_by_step(model, ids, dtype, packed)
+    found = scores_step_by_step(model, ids, dtype, layout)
     torch.testing.assert_close(found, scores_at_once(model, ids), **tolerance)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("packed", LAYOUTS)
-def test_in_bf16_the_scores_are_rounded_and_no_more(shape, packed):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_in_bf16_the_scores_are_rounded_and_no_more(shape, layout):
     model = tiny_gpt(seed=2, **shape).eval()
     ids = torch.randint(31, (3, 9), generator=torch.Generator().manual_seed(0))
     exact = scores_at_once(model, ids)
-    found = scores_step_by_step(model, ids, torch.bfloat16, packed)
+    found = scores_step_by_step(model, ids, torch.bfloat16, layout)
     assert found.dtype == torch.bfloat16
     lost = ((found.float() - exact).norm() / exact.norm()).item()
     # One rounding loses 2^-9 at most. Some twelve stand one after the other on the way to a score (weights, norms and
@@ -78,8 +78,8 @@ def test_in_bf16_the_scores_are_rounded_and_no_more(shape, packed):
     assert 2**-11 < lost < 0.014
 
 
-@pytest.mark.parametrize("packed", LAYOUTS)
-def test_a_layer_with_a_low_rank_change_is_read_with_it(packed):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layer_with_a_low_rank_change_is_read_with_it(layout):
     model = tiny_gpt(seed=2).eval()
     add_lora(model.blocks, LORA)
     with torch.no_grad():
@@ -88,9 +88,9 @@ def test_a_layer_with_a_low_rank_change_is_read_with_it(packed):
                 parameter.copy_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     ids = torch.randint(31, (3, 9), generator=torch.Generator().manual_seed(0))
     expected = scores_at_once(model, ids)
-    torch.testing.assert_close(scores_step_by_step(model, ids, torch.float32, packed), expected, **FP32)
+    torch.testing.assert_close(scores_step_by_step(model, ids, torch.float32, layout), expected, **FP32)
     merge_lora(model)
-    torch.testing.assert_close(scores_step_by_step(model, ids, torch.float32, packed), expected, **FP32)
+    torch.testing.assert_close(scores_step_by_step(model, ids, torch.float32, layout), expected, **FP32)
 
 
 @packing
@@ -115,9 +115,9 @@ def test_packed_rows_may_end_at_different_times(always_packed):
     assert stopped == [row[: row.index(stop_id)] if stop_id in row else row for row in free]
 
 
-@pytest.mark.parametrize("packed", LAYOUTS)
-def test_bf16_writes_nearly_what_the_model_in_bf16_writes(always_packed, monkeypatch, packed):
-    if not packed:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_bf16_writes_nearly_what_the_model_in_bf16_writes(always_packed, monkeypatch, layout):
+    if layout == "plain":
         monkeypatch.setattr(inference, "PACK", None)
     model = tiny_gpt(seed=1)
     found = generate(model, PROMPTS, 4, precision="bf16")
@@ -199,7 +199,7 @@ def test_rows_that_go_on_keep_their_keys_and_values():
 
 
 def test_several_tokens_after_others_need_a_mask():
-    network = InferenceGPT(tiny_gpt(), torch.float32, packed=False)
+    network = InferenceGPT(tiny_gpt(), torch.float32, "plain")
     cache = network.new_cache(1, 12)
     ids = torch.tensor([[1, 2]])
     with torch.no_grad():

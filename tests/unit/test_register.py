@@ -362,17 +362,18 @@ def test_the_classifier_answers_as_the_labeller_does(loaded: Any, made: Path) ->
 
 
 def test_the_language_model_writes_as_the_command_does(loaded: Any, made: Path) -> None:
-    from groundup.generate import Sampling
+    from groundup.generate import PreparedGPT, Sampling
     from groundup.use.writing import prompt_tokens, written_text
 
     model, tokenizer, _ = load_model(made / MODELS / "pretrained")
+    writes = PreparedGPT(model)
     prompts = ["The cat", ""]
     params = {"max_tokens": 12, "temperature": 1.5, "top_k": 9, "top_p": 0.9, "seed": 4}
     rows = loaded("pretrained").predict([{"prompt": prompt} for prompt in prompts], params=params)
     wanted = [
         "".join(
             written_text(
-                model, tokenizer, prompt_tokens(tokenizer, prompt, 300), 12, sampling=Sampling(1.5, 9, 0.9), seed=4
+                writes, tokenizer, prompt_tokens(tokenizer, prompt, 300), 12, sampling=Sampling(1.5, 9, 0.9), seed=4
             )
         )
         for prompt in prompts
@@ -383,14 +384,14 @@ def test_the_language_model_writes_as_the_command_does(loaded: Any, made: Path) 
 
 def test_the_instruction_follower_answers_with_and_without_an_input(loaded: Any, made: Path) -> None:
     from groundup.data.instructions import format_prompt
-    from groundup.generate import Sampling
+    from groundup.generate import PreparedGPT, Sampling
     from groundup.use.writing import written_text
 
     model, tokenizer, _ = load_model(made / MODELS / "instructed")
 
     def wanted(*asked: str) -> str:
         prompt = tokenizer.encode(format_prompt(*asked))
-        return "".join(written_text(model, tokenizer, prompt, 7, sampling=Sampling(), seed=0))
+        return "".join(written_text(PreparedGPT(model), tokenizer, prompt, 7, sampling=Sampling(), seed=0))
 
     follower = loaded("instructed")
     rows = [{"instruction": "Sort", "input": "b a"}, {"instruction": "Sort", "input": None}]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from groundup.data.instructions import format_prompt
 from groundup.errors import GroundupError
-from groundup.generate import Sampling, generate
+from groundup.generate import PreparedGPT, Sampling
 from groundup.model.gpt import GPTClassifier
 from groundup.tasks.classes import Classes
 from groundup.use import labelling
@@ -65,14 +65,14 @@ def test_what_may_become_a_stop_is_held_back():
 
 
 def model():
-    return tiny_gpt(vocab_size=TOKENIZER.vocab_size, context_length=200)
+    return PreparedGPT(tiny_gpt(vocab_size=TOKENIZER.vocab_size, context_length=200))
 
 
 def test_a_streamed_text_is_what_generate_writes():
     prompt = prompt_tokens(TOKENIZER, "The cat", 200)
     assert prompt == [TOKENIZER.end_of_text_id, *TOKENIZER.encode("The cat")]
     sampling = Sampling(temperature=1.0)
-    ids = generate(model(), [prompt] * 2, 20, sampling=sampling, stop_id=TOKENIZER.end_of_text_id, seed=3)
+    ids = model().generate([prompt] * 2, 20, sampling=sampling, stop_id=TOKENIZER.end_of_text_id, seed=3)
     texts = [TOKENIZER.decode(each) for each in ids]
     assert "".join(written_text(model(), TOKENIZER, prompt, 20, sampling=sampling, seed=3)) == texts[0]
     assert written_texts(model(), TOKENIZER, prompt, 2, 20, sampling=sampling, seed=3) == texts
@@ -104,7 +104,7 @@ def test_an_answer_is_what_follows_the_alpaca_form():
     talk = chat()
     answer = "".join(talk.answer("What is red?"))
     prompt = TOKENIZER.encode(format_prompt("What is red?"))
-    (ids,) = generate(talk.model, [prompt], 8, stop_id=TOKENIZER.end_of_text_id)
+    (ids,) = PreparedGPT(talk.model).generate([prompt], 8, stop_id=TOKENIZER.end_of_text_id)
     assert answer == TOKENIZER.decode(ids)
     assert talk.said == [("What is red?", answer)]
 

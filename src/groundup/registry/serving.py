@@ -18,7 +18,7 @@ from mlflow.types.schema import ColSpec, DataType, ParamSchema, ParamSpec, Schem
 
 from groundup.errors import GroundupError
 from groundup.files import whole_characters
-from groundup.generate import Sampling
+from groundup.generate import PreparedGPT, Sampling
 from groundup.train.checkpoint import load_model
 from groundup.use.chat import question_tokens
 from groundup.use.labelling import load_labeller
@@ -47,6 +47,7 @@ class Writer(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         self.model, self.tokenizer, _ = load_model(Path(context.artifacts[MODEL]))
+        self.writes = PreparedGPT(self.model)
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
@@ -59,7 +60,7 @@ class Writer(PythonModel):
     def _written(self, prompts: Sequence[Sequence[int]], params: dict[str, Any]) -> pd.DataFrame:
         sampling, most, seed = _how(params)
         texts = [
-            "".join(written_text(self.model, self.tokenizer, prompt, most, sampling=sampling, seed=seed))
+            "".join(written_text(self.writes, self.tokenizer, prompt, most, sampling=sampling, seed=seed))
             for prompt in prompts
         ]
         return pd.DataFrame({"text": texts})

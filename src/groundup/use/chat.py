@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from groundup.data.instructions import format_prompt, history_tokens
 from groundup.errors import GroundupError
-from groundup.generate import Sampling, WritingPrecision
+from groundup.generate import PreparedGPT, Sampling, WritingPrecision
 from groundup.model.gpt import GPT
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.use.writing import written_text
@@ -32,17 +32,19 @@ class Chat:
     precision: WritingPrecision = "fp32"
     said: list[tuple[str, str]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._writes = PreparedGPT(self.model, self.precision)
+
     def answer(self, question: str) -> Iterator[str]:
         """The answer in pieces, as they come; it is remembered when it is whole."""
         pieces = []
         for piece in written_text(
-            self.model,
+            self._writes,
             self.tokenizer,
             self.prompt(question),
             self.max_new_tokens,
             sampling=self.sampling,
             seed=self.seed + len(self.said),
-            precision=self.precision,
         ):
             pieces.append(piece)
             yield piece

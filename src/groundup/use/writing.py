@@ -3,8 +3,7 @@
 import codecs
 from collections.abc import Iterator, Sequence
 
-from groundup.generate import Sampling, WritingPrecision, generate, stream
-from groundup.model.gpt import GPT
+from groundup.generate import PreparedGPT, Sampling
 from groundup.tokenizer.encoding import Tokenizer
 
 
@@ -53,7 +52,7 @@ def _overlap(text: str, stop: str) -> int:
 
 
 def written_text(
-    model: GPT,
+    model: PreparedGPT,
     tokenizer: Tokenizer,
     prompt: Sequence[int],
     max_new_tokens: int,
@@ -61,19 +60,10 @@ def written_text(
     sampling: Sampling,
     seed: int,
     stops: Sequence[str] = (),
-    precision: WritingPrecision = "fp32",
 ) -> Iterator[str]:
     """What the model writes after a prompt, in pieces, as they come."""
     text = TextSoFar(tokenizer, stops)
-    for new in stream(
-        model,
-        [prompt],
-        max_new_tokens,
-        sampling=sampling,
-        stop_id=tokenizer.end_of_text_id,
-        seed=seed,
-        precision=precision,
-    ):
+    for new in model.stream([prompt], max_new_tokens, sampling=sampling, stop_id=tokenizer.end_of_text_id, seed=seed):
         yield text.add(new[0])
         if text.stopped:
             return
@@ -81,7 +71,7 @@ def written_text(
 
 
 def written_texts(
-    model: GPT,
+    model: PreparedGPT,
     tokenizer: Tokenizer,
     prompt: Sequence[int],
     n_samples: int,
@@ -90,17 +80,10 @@ def written_texts(
     sampling: Sampling,
     seed: int,
     stops: Sequence[str] = (),
-    precision: WritingPrecision = "fp32",
 ) -> list[str]:
     """Several texts after one prompt, written side by side; the first is the one that `written_text` gives."""
-    samples = generate(
-        model,
-        [prompt] * n_samples,
-        max_new_tokens,
-        sampling=sampling,
-        stop_id=tokenizer.end_of_text_id,
-        seed=seed,
-        precision=precision,
+    samples = model.generate(
+        [prompt] * n_samples, max_new_tokens, sampling=sampling, stop_id=tokenizer.end_of_text_id, seed=seed
     )
     texts = []
     for sample in samples:
