@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from groundup.model.gpt import GPT
-from groundup.model.inference import InferenceGPT, Layout, worth_guessing, worth_packing
+from groundup.model.inference import InferenceGPT, Layout, best_layout, worth_guessing
 from groundup.model.reading import MOST_GUESSES, CachedReader, GuessingReader, Reader, WholeReader
 from groundup.seeding import torch_generator
 
@@ -154,8 +154,7 @@ class PreparedGPT:
         return GuessingReader(several, network, guesser, choose, max_new_tokens)
 
     def _network(self, n_texts: int) -> InferenceGPT:
-        packed = worth_packing(self.model, self.dtype, n_texts, self.n_tokens)
-        return self._in_layout("packed" if packed else "plain", self.dtype)
+        return self._in_layout(best_layout(self.model, self.dtype, n_texts, self.n_tokens), self.dtype)
 
     def _in_layout(self, layout: Layout, dtype: torch.dtype) -> InferenceGPT:
         if layout not in self._laid_out:

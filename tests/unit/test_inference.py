@@ -9,12 +9,12 @@ from helpers import LORA, tiny_gpt
 from groundup.generate import Sampling, generate, next_tokens
 from groundup.model import inference
 from groundup.model.gpt import GPT
-from groundup.model.inference import InferenceGPT, KeyValueCache, Layout, worth_packing
+from groundup.model.inference import InferenceGPT, KeyValueCache, Layout, best_layout
 from groundup.model.lora import add_lora, merge_lora
 
 CAN_PACK = inference.PACK is not None and inference.PACKED_PRODUCT is not None
 packing = pytest.mark.skipif(not CAN_PACK, reason="this torch has no oneDNN, or no longer the operators")
-LAYOUTS = ["plain", pytest.param("packed", marks=packing)]
+LAYOUTS = ["plain", "transposed", pytest.param("packed", marks=packing)]
 PROMPTS = [[1], [2, 3, 4, 5, 6], list(range(7, 19)), [1, 2, 3], list(range(20))]  # the context is 12 tokens
 SHAPES = [{}, {"tie_weights": False}, {"bias": False}, {"bias": False, "tie_weights": False, "n_heads": 4}]
 
@@ -53,6 +53,7 @@ def scores_at_once(model: GPT, ids: torch.Tensor) -> torch.Tensor:
     [
         # float64: only the order of the sums differs.
         (torch.float64, "plain", {"rtol": 1e-12, "atol": 1e-12}),
+        (torch.float64, "transposed", {"rtol": 1e-12, "atol": 1e-12}),
         (torch.float32, "plain", FP32),
         pytest.param(torch.float32, "packed", FP32, marks=packing),
     ],
@@ -151,7 +152,7 @@ def test_without_the_operators_it_writes_the_same(always_packed, monkeypatch):
     for name in ("PACK", "PACKED_PRODUCT"):
         with monkeypatch.context() as patch:
             patch.setattr(inference, name, None)
-            assert not worth_packing(model, torch.float32, 8, 1000)
+            assert best_layout(model, torch.float32, 8, 1000) == "plain"
             assert generate(model, PROMPTS, 20) == expected
             assert all(len(row) == 5 for row in generate(model, PROMPTS, 5, precision="bf16"))
 
@@ -170,14 +171,17 @@ def test_weights_that_changed_between_two_calls_are_read_anew(always_packed, pre
 def test_weights_are_packed_where_it_pays(monkeypatch, processor, from_texts):
     monkeypatch.setattr(inference, "_processor", lambda: processor)
     wide, narrow = tiny_gpt(d_model=768, n_layers=1), tiny_gpt()
-    assert [worth_packing(wide, torch.float32, n, 200) for n in range(1, 6)] == [n >= from_texts for n in range(1, 6)]
-    assert worth_packing(wide, torch.bfloat16, 1, 200)
-    assert worth_packing(narrow, torch.bfloat16, 1, 200)
-    assert not worth_packing(narrow, torch.float32, 16, 200)
-    assert not worth_packing(wide, torch.float32, 16, 1)
-    assert not worth_packing(wide, torch.float64, 16, 200)
+    layouts = [best_layout(wide, torch.float32, n, 200) for n in range(1, 6)]
+    assert layouts == ["packed" if n >= from_texts else "plain" for n in range(1, 6)]
+    assert best_layout(wide, torch.bfloat16, 1, 200) == "packed"
+    assert best_layout(narrow, torch.bfloat16, 1, 200) == "packed"
+    assert [best_layout(narrow, torch.float32, n, 200) for n in (1, 3, 4, 16)] == ["plain"] * 2 + ["transposed"] * 2
+    assert best_layout(narrow, torch.float32, 16, 1) == "plain"
+    assert best_layout(wide, torch.float32, 16, 1) == "plain"
+    assert best_layout(wide, torch.float64, 16, 200) == "plain"
     with torch.device("meta"):
-        assert not worth_packing(GPT(wide.config), torch.float32, 16, 200)
+        assert best_layout(GPT(wide.config), torch.float32, 16, 200) == "plain"
+        assert best_layout(GPT(narrow.config), torch.float32, 16, 200) == "plain"
 
 
 def test_rows_that_go_on_keep_their_keys_and_values():

@@ -28,7 +28,7 @@ from groundup.model.layers import LayerNorm, gelu
 _MKLDNN = torch.ops.mkldnn if torch.backends.mkldnn.is_available() else None
 PACK = getattr(_MKLDNN, "_reorder_linear_weight", None)
 PACKED_PRODUCT = getattr(_MKLDNN, "_linear_pointwise", None)
-# Narrower matrices in fp32 are as fast unpacked. In bf16 packed ones always win: 0.70 against 0.88 ms a token at 192.
+# Narrower matrices in fp32 are faster unpacked. In bf16 packed ones always win: 0.70 against 0.88 ms a token at 192.
 PACKED_FROM_WIDTH = {torch.float32: 384, torch.bfloat16: 1}
 # Packing GPT-2 of 124 million takes 0.2 s, and saves about 15 ms for each token of sixteen texts, or 6 ms in bf16.
 PACKED_FROM_TOKENS = 16
@@ -36,19 +36,22 @@ PACKED_FROM_TOKENS = 16
 # takes 24 ms against 32 with one text, 28 against 33 with two, but 51 against 36 with four. On AMD's it computes a
 # single row with one thread, and packed weights write 40 tokens a second against 22.
 PACKED_FROM_TEXTS = {"intel": 4, "other": 1}
+# Narrow matrices in fp32 are multiplied faster by several rows when the weights of an input lie side by side: a token
+# of the default's sixteen texts takes 1.02 ms for 1.09. With one text it takes 0.48 for 0.42.
+TRANSPOSED_FROM_TEXTS = 4
 
 # Torch means to remove its quantized tensors; without them nothing is guessed.
 _QUANTIZED = getattr(torch, "_make_per_channel_quantized_tensor", None)
 PRODUCT_IN_8_BITS = getattr(torch.ops.quantized, "linear_dynamic", None)
 PACK_IN_8_BITS = getattr(torch.ops.quantized, "linear_prepack", None)
 ENGINES_IN_8_BITS = {"x86", "fbgemm"}
-# Guesses save time by reading fewer bytes. At 124 million weights a token in 8 bits takes 7 ms for 19 in fp32; at 14
-# million the cache holds all of them, and what stands around the products takes as long as these.
-GUESSED_FROM_WEIGHTS = 60_000_000
-# To lay out 124 million weights in 8 bits takes 0.8 s, and a guessed token saves 7 ms in fp32 and 4 in bf16.
+# Guesses save time by reading fewer bytes: a token takes 12 ms for 19 at 124 million weights in fp32, 4.9 for 8.7 at 51
+# million and 3.2 for 4.3 at 30 million, but 2.1 for 1.8 at 14 million, where what stands around the products counts.
+GUESSED_FROM_WEIGHTS = 25_000_000
+# To lay out 124 million weights in 8 bits takes 0.8 s, and a token then 6 ms less in fp32 and 4 in bf16.
 GUESSED_FROM_TOKENS = 256
 
-Layout = Literal["plain", "packed", "8 bits"]
+Layout = Literal["plain", "transposed", "packed", "8 bits"]
 
 
 class KeyValueCache:
@@ -172,13 +175,17 @@ class _EightBits:
         return self.of(x).add_(shortcut)
 
 
-def worth_packing(model: GPT, dtype: torch.dtype, n_texts: int, n_tokens: float) -> bool:
-    """Whether packed weights save more time than packing them takes, where they can be packed at all."""
-    can = PACK is not None and PACKED_PRODUCT is not None and model.device.type == "cpu" and taken("packed_weights")
-    if not can or dtype not in PACKED_FROM_WIDTH:
-        return False
-    texts = PACKED_FROM_TEXTS[_processor()] if dtype == torch.float32 else 1
-    return model.config.d_model >= PACKED_FROM_WIDTH[dtype] and n_texts >= texts and n_tokens >= PACKED_FROM_TOKENS
+def best_layout(model: GPT, dtype: torch.dtype, n_texts: int, n_tokens: float) -> Layout:
+    """The layout of exact weights in which so many texts are written soonest, where it can be had."""
+    if model.device.type != "cpu" or dtype not in PACKED_FROM_WIDTH or not taken("packed_weights"):
+        return "plain"
+    if n_tokens < PACKED_FROM_TOKENS:
+        return "plain"
+    if model.config.d_model < PACKED_FROM_WIDTH[dtype]:
+        return "transposed" if n_texts >= TRANSPOSED_FROM_TEXTS else "plain"
+    can = PACK is not None and PACKED_PRODUCT is not None
+    from_texts = PACKED_FROM_TEXTS[_processor()] if dtype == torch.float32 else 1
+    return "packed" if can and n_texts >= from_texts else "plain"
 
 
 def worth_guessing(model: GPT, dtype: torch.dtype, n_texts: int, n_tokens: float) -> bool:
@@ -306,5 +313,6 @@ def _weights(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, layout: La
         return _Packed(weight, bias)
     if layout == "8 bits":
         return _EightBits(weight, bias)
+    turned = weight.t().contiguous() if layout == "transposed" else weight.t()
     # One operator, where a linear layer is four.
-    return _Plain(partial(torch.mm, mat2=weight.t()) if bias is None else partial(torch.addmm, bias, mat2=weight.t()))
+    return _Plain(partial(torch.mm, mat2=turned) if bias is None else partial(torch.addmm, bias, mat2=turned))
