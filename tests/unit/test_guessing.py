@@ -128,6 +128,7 @@ def test_without_the_operators_nothing_is_guessed(monkeypatch, readers, name):
 
 def test_it_guesses_where_that_pays(monkeypatch):
     monkeypatch.undo()
+    monkeypatch.setattr(inference, "GUESSED_FROM_WEIGHTS", 60_000_000)
     with torch.device("meta"):
         large = GPT(tiny_gpt(vocab_size=50257, d_model=768, n_heads=12, n_layers=1, context_length=8).config)
     assert not worth_guessing(large, torch.float32, 1, 1000)  # it is on no CPU
