@@ -100,14 +100,16 @@ def test_no_more_tokens_are_read_than_are_asked_for(rounds, readers, n_tokens):
     assert not reader.ahead
 
 
-def test_in_bf16_guesses_share_the_cache_and_the_same_text_comes_again(readers):
+@pytest.mark.parametrize("sampling", [GREEDY, RANDOM])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_most_guesses_are_right_and_the_same_text_comes_again(readers, precision, sampling):
     model = tiny_gpt(seed=1, context_length=64)
-    written = generate(model, [[1, 2]], 40, precision="bf16")
-    assert generate(model, [[1, 2]], 40, precision="bf16") == written
+    written = generate(model, [[1, 2]], 40, precision=precision, sampling=sampling)
+    assert generate(model, [[1, 2]], 40, precision=precision, sampling=sampling) == written
     (reader, _) = readers
-    assert reader.cache.kept.dtype == torch.bfloat16
-    # Most guesses of the same weights are right.
-    assert (reader.right - reading.RIGHT_BEFORE) / (reader.judged - reading.JUDGED_BEFORE) > 0.5
+    assert reader.cache.kept.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+    assert reader.cache.capacity == 42
+    assert (reader.right - reading.RIGHT_BEFORE) / (reader.judged - reading.JUDGED_BEFORE) > 0.6
 
 
 def test_several_texts_are_written_without_guesses(readers):
@@ -207,14 +209,20 @@ def test_scores_after_each_token_are_those_of_reading_one_by_one():
         together.forget(11)
 
 
-def test_weights_are_laid_out_once_for_all_texts(monkeypatch):
-    laid_out = []
+@pytest.fixture
+def laid_out(monkeypatch):
+    """The layouts that were made."""
+    made = []
 
     def spy(model, dtype, layout):
-        laid_out.append(layout)
+        made.append(layout)
         return InferenceGPT(model, dtype, layout)
 
     monkeypatch.setattr(writing, "InferenceGPT", spy)
+    return made
+
+
+def test_weights_are_laid_out_once_for_all_texts(laid_out):
     model = tiny_gpt(seed=1)
     prepared = PreparedGPT(model, "bf16")
     first = prepared.generate([[1]], 16)
@@ -224,3 +232,14 @@ def test_weights_are_laid_out_once_for_all_texts(monkeypatch):
     assert laid_out == once
     assert generate(model, [[1]], 16, precision="bf16") == first
     assert laid_out == once * 2
+
+
+@pytest.mark.skipif(inference.PACK is None or inference.PACKED_PRODUCT is None, reason="this torch cannot pack")
+def test_guesses_are_read_in_the_layout_for_several_rows_where_that_pays(laid_out, monkeypatch):
+    monkeypatch.setattr(inference, "_processor", lambda: "intel")
+    wide = tiny_gpt(d_model=384, n_layers=1)
+    generate(wide, [[1]], inference.PACKED_FROM_TOKENS)
+    assert sorted(laid_out) == ["8 bits", "packed", "plain"]
+    laid_out.clear()
+    generate(wide, [[1]], inference.PACKED_FROM_TOKENS - 1)
+    assert sorted(laid_out) == ["8 bits", "plain"]
