@@ -176,7 +176,7 @@ def test_a_product_in_8_bits_is_off_by_its_roundings_at_most(bias):
     weight, x = torch.randn(24, 64, generator=generator), torch.randn(1, 64, generator=generator)
     weight[3] = 0.0
     shift = torch.randn(24, generator=generator) if bias else None
-    layer = inference._EightBits(weight, shift)
+    layer = inference._in_8_bits(weight, shift)
     exact = torch.nn.functional.linear(x, weight, shift)
     # Each number is off by half a step at most: 1/254 of a row's largest, and 1/510 of the spread of what comes in; the
     # step of the latter moves so that zero is a whole number of steps.

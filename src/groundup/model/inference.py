@@ -149,30 +149,20 @@ class _Packed:
         return self.product_and_sum(x, shortcut, self.weight, self.bias, "add")
 
 
-class _EightBits:
-    """Weights in 8 bits with a scale for each output; what is multiplied by them is rounded to 8 bits too."""
+def _in_8_bits(weight: Tensor, bias: Tensor | None) -> _Plain:
+    """Weights in 8 bits with a scale for each output; what is multiplied by them is rounded to 8 bits too.
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        assert _QUANTIZED is not None
-        assert PRODUCT_IN_8_BITS is not None
-        assert PACK_IN_8_BITS is not None
-        step = weight.abs().amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny).div_(127)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that this will be removed
-            rounded = _QUANTIZED(
-                (weight / step[:, None]).round_().char(), step.double(), torch.zeros(len(step)).long(), 0
-            )
-        self.weight = PACK_IN_8_BITS(rounded, bias)
-        self.product = PRODUCT_IN_8_BITS.default
-
-    def of(self, x: Tensor) -> Tensor:
-        return self.product(x, self.weight)
-
-    def gated(self, x: Tensor) -> Tensor:
-        return gelu(self.of(x))
-
-    def added(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        return self.of(x).add_(shortcut)
+    Oracle: `_Plain`, but for the rounding
+    """
+    assert _QUANTIZED is not None
+    assert PACK_IN_8_BITS is not None
+    assert PRODUCT_IN_8_BITS is not None
+    step = weight.abs().amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny).div_(127)
+    rounded = (weight / step[:, None]).round_().char()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this will be removed
+        quantized = _QUANTIZED(rounded, step.double(), torch.zeros(len(step)).long(), 0)
+    return _Plain(partial(PRODUCT_IN_8_BITS.default, W_prepack=PACK_IN_8_BITS(quantized, bias)))
 
 
 def best_layout(model: GPT, dtype: torch.dtype, n_texts: int, n_tokens: float) -> Layout:
@@ -312,7 +302,7 @@ def _weights(weight: Tensor, bias: Tensor | None, dtype: torch.dtype, layout: La
     if layout == "packed":
         return _Packed(weight, bias)
     if layout == "8 bits":
-        return _EightBits(weight, bias)
+        return _in_8_bits(weight, bias)
     turned = weight.t().contiguous() if layout == "transposed" else weight.t()
     # One operator, where a linear layer is four.
     return _Plain(partial(torch.mm, mat2=turned) if bias is None else partial(torch.addmm, bias, mat2=turned))
