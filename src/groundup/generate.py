@@ -173,7 +173,10 @@ def generate(
     precision: WritingPrecision = "fp32",
     use_cache: bool = True,
 ) -> list[list[int]]:
-    """`PreparedGPT.generate` with a model that writes once."""
+    """`PreparedGPT.generate` of a model that writes once, whose weights may be others by the next call.
+
+    Raises:  ValueError for a prompt without tokens.
+    """
     prepared = PreparedGPT(model, precision, n_tokens=max_new_tokens, use_cache=use_cache)
     return prepared.generate(prompts, max_new_tokens, sampling=sampling, stop_id=stop_id, seed=seed)
 

@@ -144,9 +144,9 @@ class CachedReader(Reader):
 class GuessingReader(CachedReader):
     """Reads several tokens of a text at once: the newest, and those that the same weights in 8 bits would write next.
 
-    All scores are of the exact weights, so that what is written is what would be written anyway. Where a token that was
-    chosen is the one that was guessed, the scores after it are known already; where it is another, what was read from
-    there on is forgotten.
+    All scores are of the exact weights, so that what is written is what would be written anyway, but for the rounding
+    of sums in another order. Where a token that was chosen is the one that was guessed, the scores after it are known
+    already; where it is another, what was read from there on is forgotten.
 
     Args:
         alone: for reading one token at a time, when guesses do not pay.
