@@ -17,11 +17,13 @@ SLOW = {
     "split": "import groundup.data.sides as m; m.write_sides = lambda *a, **k: wait()",
     "evaluate": "import groundup.evaluation.language as m; m.evaluate_language_model = lambda *a, **k: wait()",
 }
+# It waits in short sleeps: Python hears a signal that comes just before a system call only after that call.
 WAIT = """
 import pathlib, time
 def wait():
     pathlib.Path("begun").touch()
-    time.sleep(60)
+    for _ in range(600):
+        time.sleep(0.1)
 """
 
 
@@ -30,22 +32,22 @@ def wait():
 def test_a_stage_without_training_stops_at_once_and_leaves_its_earlier_result(finished, stage, number, code):
     module, command = STAGES[stage]
     before = finished.results()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", f"{WAIT}\n{SLOW[stage]}\nfrom {module} import {command}\n{command}([])"],
         cwd=finished.folder,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}", "PYTHONDONTWRITEBYTECODE": "1"},
         stderr=subprocess.PIPE,
         text=True,
-    )
-    begun = finished.folder / "begun"
-    while not begun.exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-    begun.unlink()
-    start = time.monotonic()
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
-    assert time.monotonic() - start < 5
+    ) as process:
+        begun = finished.folder / "begun"
+        while not begun.exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.02)
+        begun.unlink()
+        start = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+        assert time.monotonic() - start < 5
     assert process.returncode == code
     assert said.lstrip() == (
         f"groundup: stopped by {signal.Signals(number).name}, what was finished is kept; "
