@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from groundup.config import load_params
 from groundup.data.token_store import TokenStore
 from groundup.model.gpt import GPTConfig
 from groundup.model.initial import new_model
+from groundup.params_file import load_params
 from groundup.tasks.language import LanguageTask
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.loop import train

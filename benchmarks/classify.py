@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from groundup.config import load_params
 from groundup.data.sample.messages import sample_messages
 from groundup.data.sample.world import World
+from groundup.params_file import load_params
 from groundup.use.labelling import label_file, load_labeller
 
 TURNS = 3

@@ -64,9 +64,9 @@ def groundup(texts: list[list[int]], classes: list[int], epochs: int, keeps: boo
     """The stage `finetune-cls` on these messages, without validations."""
     import torch
 
-    from groundup.config import load_params
     from groundup.data.token_store import TokenStore, write_token_store
     from groundup.model.gpt import choose_trainable
+    from groundup.params_file import load_params
     from groundup.tasks import classify
     from groundup.train.optimizer import make_optimizer
     from groundup.train.precision import autocast, prepare_runtime

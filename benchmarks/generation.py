@@ -65,8 +65,8 @@ def random_model(shape: Shape) -> Any:
 
 
 def groundup(shape: Shape, device: str) -> Write:
-    from groundup.config import load_params
     from groundup.generate import PreparedGPT
+    from groundup.params_file import load_params
     from groundup.train.precision import prepare_runtime
 
     model = random_model(shape).to(prepare_runtime(replace(load_params().runtime, device=device)))

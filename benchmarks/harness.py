@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-from groundup.config import load_params
 from groundup.data.instructions import format_prompt
 from groundup.data.sample.skills import question, statement
 from groundup.data.sample.world import Attribute, Being, World
@@ -29,6 +28,7 @@ from groundup.evaluation.answers import exact_match
 from groundup.export import export_model
 from groundup.model.gpt import GPT
 from groundup.model.initial import new_model
+from groundup.params_file import load_params
 from groundup.tasks.instruct import InstructionRows, answers
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.checkpoint import load_model, save_model

@@ -89,10 +89,10 @@ def task_of(case: Case, random_order: bool, packing: bool) -> Any:
     """The stage's task for an epoch of random texts of the case's lengths."""
     import torch
 
-    from groundup.config import load_params
     from groundup.data.batches import Epochs
     from groundup.data.instructions import Instruction
     from groundup.data.token_store import TokenStore
+    from groundup.params_file import load_params
     from groundup.tasks.instruct import InstructionRows, InstructTask
 
     lengths, generator = case.lengths(), np.random.default_rng(SEED)
@@ -120,7 +120,7 @@ def model_of(case: Case) -> Any:
 
 def measured(way: str, case: Case) -> dict[str, float]:
     """Tokens a second, padding not counted, and the share that is padding, of a second epoch in this process."""
-    from groundup.config import load_params
+    from groundup.params_file import load_params
     from groundup.train.optimizer import make_optimizer
     from groundup.train.precision import autocast, prepare_runtime
     from groundup.train.step import training_step

@@ -55,10 +55,10 @@ def groundup(learning_rate: float, seed: int) -> tuple[Step, Loss]:
     """This project's training as the stage `pretrain` of the default does it: Muon, and heads that copy."""
     import torch
 
-    from groundup.config import load_params
     from groundup.model.gpt import GPTConfig
     from groundup.model.initial import new_model
     from groundup.model.loss import token_loss
+    from groundup.params_file import load_params
     from groundup.tasks.language import TokenBatch
     from groundup.train.optimizer import make_optimizer
     from groundup.train.precision import autocast, prepare_runtime

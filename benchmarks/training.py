@@ -64,9 +64,9 @@ def groundup(
     import torch
 
     from groundup import fast_paths
-    from groundup.config import load_params
     from groundup.model.gpt import GPT, GPTConfig
     from groundup.model.loss import token_loss
+    from groundup.params_file import load_params
     from groundup.tasks.language import TokenBatch
     from groundup.train.device import compile_blocks, gradients_on
     from groundup.train.optimizer import make_optimizer

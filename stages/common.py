@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from groundup.config import flatten, load_params
+from groundup.config import flatten
 from groundup.console import said_in_one_line, signals_said_in_one_line
 from groundup.errors import GroundupError
+from groundup.params_file import load_params
 from groundup.tracking.stage import StageRun, track_stage
 
 # Sections that change how a stage computes but not what: no stage lists them, every stage may read them.

@@ -78,8 +78,8 @@ def preset(name: str, flags: bool) -> None:
 @main.command()
 def check() -> None:
     """Check params.yaml and the labels of your own messages, and mend what a kill left of DVC's files."""
-    from groundup.config import load_params
     from groundup.dvc_files import mend_dvc_files
+    from groundup.params_file import load_params
 
     with said_in_one_line():
         params = load_params()
@@ -101,7 +101,7 @@ def _check_labels(messages: str, positive_label: str) -> None:
 @main.command()
 def track() -> None:
     """Write the finished pipeline onto its run in MLflow, from DVC's files; doing so again changes nothing."""
-    from groundup.config import load_params
+    from groundup.params_file import load_params
     from groundup.report.record import record_reports
     from groundup.tracking.store import tracking_uri, without_password
 
@@ -167,8 +167,8 @@ def curves(rows: str) -> None:
 @click.option("--at-most", type=click.IntRange(min=3), default=7, show_default=True, help="How many rates to try.")
 def learning_rate(steps: int, at_most: int) -> None:
     """Look for the learning rate of pretraining: short trainings at the one in params.yaml, its double, its half, …"""
-    from groundup.config import load_params
     from groundup.console import say
+    from groundup.params_file import load_params
     from groundup.repeats.rates import in_words, loss_after, search
 
     with _said():
@@ -428,11 +428,11 @@ def register(models: tuple[str, ...], champion: bool) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Grade only so many answers, of all kinds.")
 def judge(model: str, url: str, limit: int | None) -> None:
     """Let another language model grade the answers of the last run; a key for it stands in OPENAI_API_KEY."""
-    from groundup.config import load_params
     from groundup.console import one_line, say
     from groundup.files import write_json_atomically
     from groundup.judge import grade
     from groundup.judge.server import Server, checked_url, key_from_environment
+    from groundup.params_file import load_params
 
     with _said():
         params = load_params()

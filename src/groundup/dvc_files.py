@@ -60,7 +60,7 @@ def _is_whole_lock(path: Path) -> bool:
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
-    from groundup.config import read_yaml
+    from groundup.params_file import read_yaml
 
     try:
         COMPILED_LOCKFILE_SCHEMA(read_yaml(path))

@@ -14,9 +14,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from groundup.config import PARAMS_FILE, flatten, parse_params, read_yaml
+from groundup.config import flatten
 from groundup.errors import GroundupError
 from groundup.files import write_text_atomically
+from groundup.params_file import PARAMS_FILE, parse_params, read_yaml
 
 FOLDER = Path("presets")
 COMPLETE = "sample"  # the preset that holds every key, with comments

@@ -7,7 +7,8 @@ from fault_helpers import RESULTS, STAGES, small_params
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from groundup.config import flatten, parse_params
+from groundup.config import flatten
+from groundup.params_file import parse_params
 
 STAGE_OF_SECTION = {
     "data": "download",

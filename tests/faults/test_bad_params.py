@@ -6,7 +6,8 @@ import pytest
 from data_helpers import without_key
 from fault_helpers import STAGES, small_params
 
-from groundup.config import flatten, parse_params
+from groundup.config import flatten
+from groundup.params_file import parse_params
 
 
 def test_the_small_project_runs_when_nothing_is_wrong(finished):

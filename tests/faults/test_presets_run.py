@@ -14,8 +14,9 @@ from helpers import trained_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from groundup import config
-from groundup.config import Gpt2Shape, read_yaml
+from groundup.config import Gpt2Shape
 from groundup.data import catalog
+from groundup.params_file import read_yaml
 from groundup.presets import compose
 from groundup.train.checkpoint import load_classifier, load_model
 

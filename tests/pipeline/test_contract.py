@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 from imports import ROOT, SOURCE, closure
 
-from groundup.config import flatten, load_params, read_yaml
+from groundup.config import flatten
 from groundup.data.own import OWN_FOLDER
+from groundup.params_file import load_params, read_yaml
 from groundup.presets import compose
 from stages import paths
 from stages.common import ALWAYS, Declared, stage

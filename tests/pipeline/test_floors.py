@@ -12,6 +12,7 @@ from imports import ROOT, SOURCE, imported_modules
 FLOORS = {
     "groundup.errors": 0,
     "groundup.config": 0,
+    "groundup.params_file": 0,
     "groundup.seeding": 0,
     "groundup.signals": 0,
     "groundup.files": 0,

@@ -14,8 +14,8 @@ from imports import ROOT
 from ruamel.yaml import YAML
 
 from groundup.cli import main
-from groundup.config import load_params
 from groundup.files import read_json
+from groundup.params_file import load_params
 from groundup.presets import compose
 from groundup.report.record import record_reports
 

@@ -27,8 +27,9 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from groundup.cli import main
-from groundup.config import flatten, load_params, read_yaml
+from groundup.config import flatten
 from groundup.files import read_json, sha256_of_file
+from groundup.params_file import load_params, read_yaml
 from groundup.presets import compose
 from groundup.report.tables import read_table
 from groundup.tracking.store import flat_figures

@@ -8,8 +8,9 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from imports import ROOT
 
-from groundup.config import flatten, known_keys, load_params, parse_params, read_yaml
+from groundup.config import flatten
 from groundup.errors import GroundupError
+from groundup.params_file import known_keys, load_params, parse_params, read_yaml
 from groundup.presets import COMPLETE, FOLDER, as_dvc_flags, compose, preset_names, use
 
 NAMES = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from report_helpers import ANSWER, INSTRUCT
 
-from groundup.config import load_params
 from groundup.errors import GroundupError
 from groundup.evaluation.calibration import calibration_figures
 from groundup.evaluation.classifier import ClassifierScores
@@ -21,6 +20,7 @@ from groundup.evaluation.comparison import versus_figures
 from groundup.evaluation.evaluated import Evaluated
 from groundup.evaluation.metrics import classifier_figures, resampled_bounds
 from groundup.files import read_json, sha256_of_file, write_json_atomically
+from groundup.params_file import load_params
 from groundup.report import record
 from groundup.report.classifier_files import curves_of
 from groundup.report.record import record_reports

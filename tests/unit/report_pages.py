@@ -5,8 +5,9 @@ from typing import Any
 
 from report_helpers import BESIDE_THE_FLOOR, MANY_CLASSES, TWO_CLASSES
 
-from groundup.config import flatten, load_params
+from groundup.config import flatten
 from groundup.files import write_json_atomically
+from groundup.params_file import load_params
 from groundup.report.html import render_html
 from groundup.report.tables import write_table
 

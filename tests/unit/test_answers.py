@@ -13,7 +13,7 @@ import pytest
 from helpers import CPU, byte_tokenizer, instruction_rows, tiny_gpt
 from report_helpers import ANSWER
 
-from groundup.config import EvaluateParams, load_params
+from groundup.config import EvaluateParams
 from groundup.data.instructions import Instruction
 from groundup.data.sample.skills import SKILLS
 from groundup.evaluation.answer_figures import answer_figures, interval_of_mean, versus
@@ -28,6 +28,7 @@ from groundup.evaluation.answers import (
 from groundup.evaluation.instructions import evaluate_instructions, is_memorised, training_answers
 from groundup.evaluation.intervals import mcnemar_p_value, wilson_interval
 from groundup.evaluation.response_loss import response_losses
+from groundup.params_file import load_params
 from groundup.tasks.instruct import answers, response_loss
 from groundup.train.checkpoint import save_model
 

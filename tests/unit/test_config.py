@@ -8,17 +8,9 @@ from data_helpers import ROOT, raw_params, seeded, with_values, without_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.config import (
-    TEXT_KINDS,
-    Params,
-    flatten,
-    known_keys,
-    load_params,
-    parse_params,
-    read_yaml,
-    training_sections,
-)
+from groundup.config import Params, flatten, training_sections
 from groundup.errors import GroundupError, InvalidParamsError
+from groundup.params_file import known_keys, load_params, parse_params, read_yaml
 from groundup.presets import compose, preset_names
 
 PRESETS = sorted(path.stem for path in (ROOT / "presets").glob("*.yaml"))
@@ -396,7 +388,3 @@ def test_params_cannot_be_changed_after_they_were_checked():
     params = parse_params(raw_params())
     with pytest.raises(AttributeError):
         params.model.d_model = 7
-
-
-def test_text_kinds_are_the_three_kinds_of_text():
-    assert TEXT_KINDS == ("corpus", "messages", "instructions")

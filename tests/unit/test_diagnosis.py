@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.config import known_keys, load_params
 from groundup.evaluation import diagnosis
 from groundup.evaluation.diagnosis import Corpus, Finding, Training, diagnose
+from groundup.params_file import known_keys, load_params
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 N = 100  # rows of a curve, one every 10 steps

@@ -9,8 +9,9 @@ from dvc.utils.hydra import apply_overrides
 from imports import ROOT
 from ruamel.yaml import YAML
 
-from groundup.config import flatten, load_params, read_yaml
+from groundup.config import flatten
 from groundup.errors import GroundupError, InvalidParamsError
+from groundup.params_file import load_params, read_yaml
 from groundup.presets import COMPLETE, FOLDER, as_dvc_flags, compose, use
 
 

@@ -8,9 +8,9 @@ import pytest
 from data_helpers import raw_params
 from helpers import TEXTS, byte_tokenizer, token_store
 
-from groundup.config import parse_params
 from groundup.data.token_store import write_token_store
 from groundup.errors import GroundupError
+from groundup.params_file import parse_params
 from groundup.repeats import rates
 from groundup.repeats.rates import first_documents, in_words, loss_after, search
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from groundup.config import flatten, known_keys, load_params, parse_params, read_yaml
+from groundup.config import flatten
 from groundup.data.catalog import entries
 from groundup.evaluation.references import (
     PublishedFigure,
@@ -18,6 +18,7 @@ from groundup.evaluation.references import (
     figure_at,
     load_references,
 )
+from groundup.params_file import known_keys, load_params, parse_params, read_yaml
 from groundup.presets import compose
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -157,7 +157,7 @@ def test_all_three_are_registered_with_what_a_comparison_needs(client: Any, proj
 
 
 def test_a_version_is_linked_to_the_pipelines_run(client: Any, project: Path) -> None:
-    from groundup.config import load_params
+    from groundup.params_file import load_params
     from groundup.tracking.pipeline import open_pipeline, pipeline_key
 
     params = load_params()

@@ -17,8 +17,9 @@ from imports import ROOT
 from report_helpers import VERSUS
 from scipy import stats
 
-from groundup.config import flatten, load_params, parse_params, read_yaml
+from groundup.config import flatten
 from groundup.errors import GroundupError, InvalidParamsError, StoppedBySignal
+from groundup.params_file import load_params, parse_params, read_yaml
 from groundup.repeats.curves import (
     Point,
     _points,

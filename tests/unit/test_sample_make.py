@@ -88,8 +88,8 @@ def no_sockets(monkeypatch):
 
 
 def test_the_first_three_stages_need_no_network(tmp_path, monkeypatch, no_sockets):
-    from groundup.config import load_params
     from groundup.data.download import download
+    from groundup.params_file import load_params
     from groundup.presets import compose
 
     text = (

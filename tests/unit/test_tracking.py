@@ -18,8 +18,9 @@ from unittest import mock
 import pytest
 from imports import ROOT
 
-from groundup.config import Params, flatten, load_params
+from groundup.config import Params, flatten
 from groundup.errors import StoppedBySignal
+from groundup.params_file import load_params
 from groundup.tracking.__main__ import listen
 from groundup.tracking.pipeline import git_tags, pipeline_key, record_pipeline
 from groundup.tracking.recorder import Recorder
@@ -130,7 +131,7 @@ def test_tracking_that_is_off_does_nothing_and_imports_no_mlflow(project: Path) 
     code = f"""
 import sys
 from pathlib import Path
-from groundup.config import load_params
+from groundup.params_file import load_params
 from groundup.tracking.stage import track_stage
 with track_stage("pretrain", load_params(Path({str(ROOT / "params.yaml")!r})), {{"seed": 1}}) as run:
     run.log_figures({{"loss": 1.0}})
@@ -472,7 +473,7 @@ import os, signal, sys, time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from groundup.config import load_params
+from groundup.params_file import load_params
 from groundup.console import signals_said_in_one_line
 from groundup.tracking.stage import track_stage
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from groundup.config import flatten, load_params
+from groundup.config import flatten
 from groundup.errors import GroundupError
 from groundup.evaluation.references import load_references
+from groundup.params_file import load_params
 from groundup.report.tables import write_metrics, write_table
 from groundup.report.verdicts import TRAININGS, as_rows, corpus_of, verdicts_of
 

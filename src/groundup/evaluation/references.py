@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from groundup.config import read_yaml
 from groundup.evaluation.diagnosis import Finding, Level
+from groundup.params_file import read_yaml
 
 TABLE = Path(__file__).with_name("references.yaml")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from groundup.config import load_params
 from groundup.data.rows import ROWS_FILE
 from groundup.data.token_store import TokenStore
 from groundup.files import sha256_of_file
+from groundup.params_file import load_params
 from groundup.registry.champion import Figure
 from groundup.tokenizer.encoding import Tokenizer
 from groundup.train.checkpoint import load_model

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from groundup.config import read_yaml
 from groundup.errors import GroundupError
 from groundup.files import missing_file, read_json, sha256_of_file
+from groundup.params_file import read_yaml
 from groundup.registry.champion import Figure
 from groundup.registry.figures import FIGURES, Evaluation
 from groundup.tokenizer.encoding import ENCODER_FILE, MERGES_FILE

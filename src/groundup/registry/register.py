@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 import groundup
-from groundup.config import load_params
+from groundup.params_file import load_params
 from groundup.registry.champion import figure_of, reason_to_stay
 from groundup.registry.final import FILES, Final, read_finals
 from groundup.tracking.pipeline import git_tags, pipeline_key

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from groundup.config import FROM_RANDOM, PARAMS_FILE, FinetuneClsParams, load_params
+from groundup.config import FROM_RANDOM, FinetuneClsParams
 from groundup.data.rows import ROWS_FILE, read_rows
 from groundup.data.split import SIDES
 from groundup.errors import GroundupError
 from groundup.files import folder_written_atomically, write_text_atomically
+from groundup.params_file import PARAMS_FILE, load_params
 from groundup.repeats.project_copy import PLACE, ProjectCopy, Tell, cache_folder, only_one, prepare_tracking
 from groundup.repeats.words import other_in_words
 from groundup.report.say import classifier_gain_words, f1_of, percent

@@ -19,10 +19,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
-from groundup.config import PARAMS_FILE, parse_params
 from groundup.data.own import OWN_FOLDER
 from groundup.errors import GroundupError, StoppedBySignal, shorten
 from groundup.files import write_text_atomically
+from groundup.params_file import PARAMS_FILE, parse_params
 from groundup.signals import end_with_parent
 from groundup.tracking.store import Store, tracking_uri
 

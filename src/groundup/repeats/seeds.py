@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from groundup.config import PARAMS_FILE, Params, load_params
+from groundup.config import Params
 from groundup.data.catalog import generated
 from groundup.errors import GroundupError
 from groundup.files import read_json, write_json_atomically, write_text_atomically
+from groundup.params_file import PARAMS_FILE, load_params
 from groundup.repeats.figures import SeedsResult, as_json, gather
 from groundup.repeats.project_copy import PLACE, ProjectCopy, Tell, cache_folder, only_one, prepare_tracking
 from groundup.repeats.words import seeds_as_markdown

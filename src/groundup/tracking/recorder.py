@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from groundup.config import parse_params
+from groundup.params_file import parse_params
 from groundup.tracking.pipeline import git_tags, open_pipeline, pipeline_key, record_pipeline
 from groundup.tracking.store import FLUSH_AT, CurveRow, Store, size_of
 
