@@ -1,11 +1,20 @@
-"""Random numbers that follow from a seed and names."""
+"""What makes a run come out again: random numbers that follow from a seed and names, and settled mathematics."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from data_helpers import raw_params
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from groundup.seeding import derive_seed, numpy_generator, seed_torch, torch_generator
+from groundup.model.gpt import GPTConfig
+from groundup.model.initial import new_model
+from groundup.params_file import parse_params
+from groundup.seeding import BY_MKL, derive_seed, numpy_generator, seed_torch, settle_vector_math, torch_generator
+from groundup.train.precision import prepare_runtime
 
 
 def test_a_seed_is_the_same_on_every_machine_and_in_every_version():
@@ -62,3 +71,33 @@ def test_seed_torch_sets_the_global_generator_by_name():
     assert torch.equal(torch.rand(4), first)
     seed_torch(1, "dropout", 5)
     assert not torch.equal(torch.rand(4), first)
+
+
+class FirstCalls(TorchDispatchMode):
+    """How many numbers each function of MKL's was first called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[str, int] = {}
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        name = function.overloadpacket.__name__.removesuffix("_")
+        if name in BY_MKL.split():
+            self.sizes.setdefault(name, arguments[0].numel())
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        pytest.param(lambda: new_model(GPTConfig(64, 16, 16, 2, 2), "copying", 1), id="a new model"),
+        pytest.param(lambda: seed_torch(1, "dropout", 0), id="a training step"),
+        pytest.param(lambda: prepare_runtime(parse_params(raw_params()).runtime), id="a stage"),
+    ],
+)
+def test_vector_mathematics_begins_with_a_single_number(begin: Callable[[], object]) -> None:
+    # https://github.com/pytorch/pytorch/issues/188792: a first call shared out to threads may be wrong in one of them.
+    settle_vector_math.cache_clear()
+    with FirstCalls() as first:
+        begin()
+    assert first.sizes == dict.fromkeys(BY_MKL.split(), 1)

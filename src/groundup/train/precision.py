@@ -10,6 +10,7 @@ import torch
 from groundup.config import Precision, RuntimeParams
 from groundup.errors import GroundupError
 from groundup.fast_paths import choose, taken
+from groundup.seeding import settle_vector_math
 
 # mallopt's names for what it sets, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -36,6 +37,7 @@ def choose_device(wanted: str) -> torch.device:
 def prepare_runtime(runtime: RuntimeParams) -> torch.device:
     """Set threads, memory and determinism for this process; returns the device to compute on."""
     choose(without=runtime.without, compiled=runtime.compile)
+    settle_vector_math()
     if taken("kept_memory"):
         keep_freed_memory()
     if runtime.threads:
