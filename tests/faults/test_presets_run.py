@@ -13,7 +13,7 @@ from data_helpers import ROOT, entry_for, instructions, messages, story, with_va
 from helpers import trained_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from groundup import config
+from groundup import config, params_file
 from groundup.config import Gpt2Shape
 from groundup.data import catalog
 from groundup.params_file import read_yaml
@@ -61,7 +61,7 @@ def offline(project, monkeypatch):
     monkeypatch.setattr(catalog, "CATALOG", tuple(map(tiny, catalog.CATALOG)))
     for name, of in SHAPES.items():
         monkeypatch.setitem(config.GPT2_SHAPES, name, of)
-    monkeypatch.setattr(config, "GPT2_VOCAB_SIZE", tokenizer.vocab_size)
+    monkeypatch.setattr(params_file, "GPT2_VOCAB_SIZE", tokenizer.vocab_size)
     monkeypatch.setenv("GROUNDUP_MIRROR", str(mirror))
     return project
 
@@ -71,7 +71,10 @@ def run_all(project, preset, **changes):
     tiny = SHAPES["gpt2"]
     sizes = {f"model__{field.name}": getattr(tiny, field.name) for field in dataclasses.fields(tiny)}
     values = with_values(
-        read_yaml(project.folder / "composed.yaml"), tokenize__vocab_size=config.GPT2_VOCAB_SIZE, **sizes, **changes
+        read_yaml(project.folder / "composed.yaml"),
+        tokenize__vocab_size=params_file.GPT2_VOCAB_SIZE,
+        **sizes,
+        **changes,
     )
     project.write_params(values)
     said = []
