@@ -132,19 +132,28 @@ def test_the_mean_of_the_positions_weighs_tokens(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("best", [1, 2])
-def test_the_label_of_the_kept_weights_stays_within_the_axes(tmp_path, monkeypatch, best):
-    figures = []
-    monkeypatch.setattr(plots, "_save", lambda figure, path: figures.append(figure))
+@pytest.mark.parametrize("above", [0.0, 3.4, 4.3, 20.0], ids=["below training", "amid it", "at its top", "above it"])
+def test_the_label_of_the_kept_weights_stays_within_the_axes(monkeypatch, best, above):
     losses = {1: 0.7, 2: 0.8} | {best: 0.6}
-    plot_losses(tmp_path / "p.png", "T", TRAIN, [{"step": 1050.0 * n, "loss_nats": loss} for n, loss in losses.items()])
-    (figure,) = figures
-    figure.canvas.draw()
+    validation = [{"step": 1050.0 * n, "loss_nats": loss + above} for n, loss in losses.items()]
+    figure = drawn(monkeypatch, lambda: plot_losses(Path("unused"), "T", TRAIN, validation))
     (axes,) = figure.axes
     (label,) = axes.texts
-    drawn, room = label.get_window_extent(), axes.get_window_extent()
+    written, room = label.get_window_extent(), axes.get_window_extent()
     plt.close(figure)
-    assert room.x0 <= drawn.x0
-    assert drawn.x1 <= room.x1
+    assert room.x0 <= written.x0
+    assert written.x1 <= room.x1
+    assert room.y0 <= written.y0
+    assert written.y1 <= room.y1
+
+
+def test_the_names_of_many_positions_end_at_their_ticks(monkeypatch):
+    rows = [{"from": 2**n, "to": 2 ** (n + 1) - 1, "tokens": 9, "loss_nats": 2.0} for n in range(16)]
+    figure = drawn(monkeypatch, lambda: plot_loss_by_position(Path("unused"), rows))
+    (axes,) = figure.axes
+    last, room = axes.get_xticklabels()[-1].get_window_extent(), axes.get_window_extent()
+    plt.close(figure)
+    assert last.x1 <= room.x1
 
 
 # --- the curves of the classifier

@@ -20,6 +20,7 @@ Curves = Mapping[str, tuple[np.ndarray, np.ndarray]]  # whether a row is of the 
 LONGEST_NAME = 40  # characters of a name that is drawn
 LEGIBLE = 40  # classes whose names and counts can be read in a picture
 FEW_NAMES = 4  # that a legend within the axes has room for
+TOP_OF_LOSSES = 0.85  # of the height; what is written above a point beyond would lie on the title
 FEW_CURVES = 10  # as many colours as matplotlib gives before they come again
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#7a9cc6", "#c1440e"
@@ -31,6 +32,11 @@ def _save(figure: Any, path: Path) -> None:
     plt.close(figure)
 
 
+def _slant(axes: Any, degrees: float) -> None:
+    """Long names below the axes end at their ticks."""
+    plt.setp(axes.get_xticklabels(), rotation=degrees, ha="right", rotation_mode="anchor")
+
+
 def plot_losses(
     path: Path, title: str, train: Sequence[Mapping[str, float]], validation: Sequence[Mapping[str, float]]
 ) -> None:
@@ -40,12 +46,15 @@ def plot_losses(
     axes.plot([row["step"] for row in train], [row["loss_nats"] for row in train], color=TRAIN_COLOUR, label="training")
     axes.plot(steps, losses, color=VALIDATION_COLOUR, marker="o", markersize=3, label="validation")
     best = int(np.argmin(losses))
+    low, high = axes.get_ylim()
+    at_the_top = losses[best] > low + (high - low) * TOP_OF_LOSSES
     axes.annotate(
         f"kept: step {steps[best]:.0f}, {losses[best]:.3f}",
         (steps[best], losses[best]),
-        xytext=(0, 14),
+        xytext=(0, -14 if at_the_top else 14),
         textcoords="offset points",
         ha="right" if steps[best] > steps[-1] / 2 else "left",  # so that it stays within the axes
+        va="top" if at_the_top else "baseline",
     )
     axes.set(title=title, xlabel="optimizer step", ylabel="loss (nats per target)")
     axes.grid(alpha=0.3)
@@ -67,7 +76,9 @@ def plot_loss_by_position(path: Path, rows: Sequence[Mapping[str, float]]) -> No
     axes.axhline(mean, color="grey", linewidth=0.8, linestyle=":", label=f"mean of all tokens, {mean:.3f}")
     names = [str(row["from"]) if row["from"] == row["to"] else f"{row['from']}\u2013{row['to']}" for row in rows]
     axes.set(title="test text", xlabel="tokens of the document before", ylabel="loss (nats per token)")
-    axes.set_xticks(range(len(rows)), names, rotation=30 if len(rows) > 6 else 0)
+    axes.set_xticks(range(len(rows)), names)
+    if len(rows) > 6:
+        _slant(axes, 30)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -104,7 +115,7 @@ def plot_confusion(path: Path, counts: np.ndarray, classes: Sequence[str]) -> No
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a $ in a label is a dollar
     if n > 2:
-        plt.setp(axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor")
+        _slant(axes, 45)
         axes.tick_params(labelsize=8)
     _save(figure, path)
 
