@@ -97,8 +97,9 @@ def test_the_precision_of_the_weights_can_be_chosen(command, monkeypatch):
     ("arguments", "said"),
     [
         (["generate", "a", "--precision", "fp8"], "Invalid value for '--precision'"),
-        (["generate", "a", "--temperature", "-1"], "temperature and top_k must be 0 or more"),
-        (["generate", "a", "--top-p", "0"], "top_p in (0, 1]"),
+        (["generate", "a", "--temperature", "-1"], "temperature must be 0 or more, and finite, got -1.0; to mend it"),
+        (["generate", "a", "--temperature", "nan"], "temperature must be 0 or more, and finite, got nan"),
+        (["generate", "a", "--top-p", "0"], "top_p must be above 0 and at most 1, got 0.0"),
         (["generate", "a", "--tokens", "0"], "Invalid value for '--tokens'"),
         (["generate", "a", "--model", "nowhere"], "nowhere/model.json: no such file"),
         (["generate", "a", "--model", "models/classifier"], "not a language model; got classifier"),

@@ -1,5 +1,7 @@
 """Writing: the cache changes nothing, rows do not meet, and it ends where it should."""
 
+import math
+
 import pytest
 import torch
 from helpers import tiny_gpt
@@ -105,7 +107,21 @@ def test_an_empty_prompt_is_refused(model):
         generate(model, [[1], []], 3)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -0.1}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.1}])
-def test_a_sampling_outside_its_ranges_is_refused(wrong):
-    with pytest.raises(ValueError, match="top_p in"):
-        Sampling(**wrong)
+@pytest.mark.parametrize(
+    ("name", "wrong", "allowed"),
+    [
+        *(("temperature", wrong, "0 or more, and finite") for wrong in (-0.1, math.nan, math.inf)),
+        ("top_k", -1, "0 or more"),
+        *(("top_p", wrong, "above 0 and at most 1") for wrong in (0.0, 1.1, math.nan)),
+    ],
+)
+def test_a_sampling_outside_its_ranges_is_refused(name, wrong, allowed):
+    with pytest.raises(ValueError, match=f"^{name} must be {allowed}, got {wrong}$"):
+        Sampling(**{name: wrong})
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 9e-7, 1e-30, 1e-320])
+def test_next_to_no_temperature_takes_the_likeliest_token(temperature):
+    scores = torch.tensor([[1.0, 80.0, 79.0], [-3.0, -2.0, -1.0]])
+    for draws in ([0.0, 0.0], [0.999, 0.999]):
+        assert next_tokens(scores, Sampling(temperature), torch.tensor(draws)).tolist() == [1, 2]

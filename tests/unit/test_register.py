@@ -406,7 +406,7 @@ def test_the_instruction_follower_answers_with_and_without_an_input(loaded: Any,
     [
         ("classifier", [{"text": "a"}, {"text": " "}], {}, "row 2 has no text under text"),
         ("classifier", [{"message": "a"}], {}, "missing inputs"),
-        ("pretrained", [{"prompt": "a"}], {"temperature": -1.0}, "temperature and top_k must be 0 or more"),
+        ("pretrained", [{"prompt": "a"}], {"temperature": -1.0}, "temperature must be 0 or more, and finite, got -1"),
         ("pretrained", [{"prompt": "a"}], {"max_tokens": 0}, "max_tokens is out of range; got 0; allowed: 1 to 4096"),
         ("pretrained", [{"prompt": "a"}], {"max_tokens": 10**9}, "max_tokens is out of range"),
         ("instructed", [{"instruction": ""}], {}, "row 1 has no text under instruction"),

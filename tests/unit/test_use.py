@@ -143,7 +143,17 @@ def test_commands_change_the_conversation():
 
 
 @pytest.mark.parametrize(
-    "line", ["/temperature", "/temperature hot", "/temperature -1", "/turns -2", "/turns x", "/go"]
+    "line",
+    [
+        "/temperature",
+        "/temperature hot",
+        "/temperature -1",
+        "/temperature nan",
+        "/temperature inf",
+        "/turns -2",
+        "/turns x",
+        "/go",
+    ],
 )
 def test_a_wrong_command_changes_nothing(line):
     talk = chat(turns=1)
