@@ -46,6 +46,11 @@ class Sampling:
             if not fits:
                 raise ValueError(f"{name} must be {allowed}, got {getattr(self, name)}")
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is taken, without a draw."""
+        return self.temperature < AS_GOOD_AS_GREEDY
+
 
 def next_tokens(logits: Tensor, sampling: Sampling, draws: Tensor | None) -> Tensor:
     """Choose a token for each row.
@@ -56,7 +61,7 @@ def next_tokens(logits: Tensor, sampling: Sampling, draws: Tensor | None) -> Ten
     Oracle:  reference.sampling.next_token
     Source:  top-k: Fan et al. 2018; top-p: Holtzman et al. 2020; the book's chapter 5.
     """
-    if sampling.temperature < AS_GOOD_AS_GREEDY:
+    if sampling.is_greedy:
         return logits.max(dim=-1).indices  # the first of equals, as argmax has it, in a third of its time or less
     assert draws is not None, "a token cannot be drawn without a draw"
     n_kept = min(sampling.top_k or logits.shape[-1], logits.shape[-1])
@@ -129,7 +134,7 @@ class PreparedGPT:
         was_training = self.model.training
         self.model.eval()
         try:
-            draws = None if sampling.temperature == 0 else _draws(seed, len(prompts), max_new_tokens)
+            draws = None if sampling.is_greedy else _draws(seed, len(prompts), max_new_tokens)
 
             def choose(rows: list[int], scores: Tensor, number: int) -> list[int]:
                 return next_tokens(scores, sampling, None if draws is None else draws[rows, number]).tolist()
